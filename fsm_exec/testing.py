@@ -35,10 +35,10 @@ from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.client import AsyncClient
 from fsm_exec.control.discovery import Address
 from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.loop_transport import LoopTransport
 from fsm_exec.control.memory_transport import MemoryTransport
 from fsm_exec.control.remote import RemoteDaemon
 from fsm_exec.control.service import Control, DaemonInfo
-from fsm_exec.control.transports import LoopTransport
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE
 from fsm_exec.paper.tapes.tape import BookSnapshot

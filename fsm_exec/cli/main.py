@@ -10,81 +10,18 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
+from fsm_exec.cli.command_list import COMMANDS, GROUPS
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, first_of
 from fsm_exec.core.text import one_line, suggestion
 
-SENTENCE_MAX = 200  # of a command's help in the list: it is broken, not cut
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
-
-
-def _version() -> str:
-    try:
-        return metadata.version("fsm-exec")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"  # started from a checkout
-
-
-GROUPS = {
-    "Trade": {
-        "markets": "daemon.market_commands:markets",
-        "book": "daemon.market_commands:book",
-        "estimate": "daemon.estimate:estimate",
-        "submit": "daemon.submit:submit",
-        "close": "daemon.close:close",
-        "cancel": "daemon.control_commands:cancel",
-        "halt": "daemon.control_commands:halt",
-        "resume": "daemon.control_commands:resume",
-        "serve": "daemon.serve:serve",
-    },
-    "Look": {
-        "top": "daemon.top:top",
-        "open": "daemon.open:open_page",
-        "list": "daemon.status_commands:list_executions",
-        "show": "daemon.status_commands:show",
-        "watch": "daemon.status_commands:watch",
-        "metrics": "daemon.metrics:metrics",
-        "status": "daemon.status_commands:status",
-        "positions": "daemon.account_commands:positions",
-        "pnl": "daemon.account_commands:pnl",
-        "account": "daemon.account_commands:account",
-        "risk": "daemon.risk_commands:risk",
-        "alerts": "daemon.alert_commands:alerts",
-        "replay": "database.replay:replay",
-        "report": "lab.report:report",
-        "fork": "lab.fork:fork",
-        "review": "database.review:review",
-        "forecasts": "database.forecasts:forecasts",
-    },
-    "Lab": {
-        "demo": "demo.demo:demo",
-        "paper": "exchange.paper:paper",
-        "methods": "database.methods:methods",
-        "algorithms": "lab.algorithms:algorithms",
-        "compare": "lab.compare:compare",
-        "tune": "lab.tune:tune",
-        "fit-estimate": "lab.fit_estimate:fit_estimate",
-        "simulate": "lab.simulate:simulate_command",
-        "fidelity": "lab.fidelity:fidelity",
-        "record": "exchange.record:record",
-        "import": "exchange.import_log:import_log",
-        "tapes": "lab.tapes:tapes",
-    },
-    "Care": {
-        "doctor": "doctor:doctor",
-        "db": "database.db:db",
-        "diagrams": "diagrams:diagrams",
-    },
-}
-"""By what they are for. Name: the module in `fsm_exec.cli` and the command in it."""
-
-COMMANDS = {name: where for group in GROUPS.values() for name, where in group.items()}
 
 
 class Commands(click.Group):
@@ -104,24 +41,39 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by what they are for, each with the whole first sentence of its help."""
         for title, group in GROUPS.items():
-            rows = []
-            for name in group:
-                command = self.get_command(ctx, name)
-                assert command is not None
-                rows.append((name, command.get_short_help_str(limit=SENTENCE_MAX)))
             with formatter.section(title):
-                formatter.write_dl(rows)
+                formatter.write_dl([(name, place.summary) for name, place in group.items()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(f"fsm_exec.cli.{module}"), name)
+        command: click.Command = getattr(import_module(f"fsm_exec.cli.{place.module}"), place.name)
         return command
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib import metadata  # seldom needed, and as long to load as all of this
+
+    try:
+        version = metadata.version("fsm-exec")
+    except metadata.PackageNotFoundError:
+        version = "(not installed)"  # started from a checkout
+    say(f"fsm-exec, version {version}")
+    ctx.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(_version(), prog_name="fsm-exec")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """A durable execution engine for Kalshi. Start with: fsm-exec demo"""
 

@@ -13,6 +13,7 @@ The client's side:
 
     client               Client and AsyncClient; client_errors has what they raise
     remote, calls        a daemon that is asked again, and found again; its requests as values
-    transports, memory_transport, event_parser   how a client waits; no socket at all; events from lines
+    transports           how a client waits: loop_transport, blocking_transport; memory_transport: no socket at all
+    event_parser         events from lines
     discovery            which daemon runs: daemon_registry has those that do, paths says where files lie
 """

@@ -40,6 +40,7 @@ from fsm_exec.control.account_schema import (
     RiskSeen,
 )
 from fsm_exec.control.alert_schema import AlertList, AlertsQuery, AlertsTested
+from fsm_exec.control.blocking_transport import BlockingTransport, run
 from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
 from fsm_exec.control.discovery import finder
 from fsm_exec.control.event_parser import Step
@@ -66,7 +67,6 @@ from fsm_exec.control.schema import (
     Status,
     Submission,
 )
-from fsm_exec.control.transports import BlockingTransport, LoopTransport, run
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import Outcome
 
@@ -253,6 +253,8 @@ class AsyncClient:
         patience_s: float = PATIENCE_S,
         when_gone: Callable[[str], None] = say_nothing,
     ) -> None:
+        from fsm_exec.control.loop_transport import LoopTransport  # httpx: what only blocks does not wait for it
+
         self._daemon = RemoteDaemon(LoopTransport(), finder(url, token_file), patience_s, when_gone)
 
     @classmethod

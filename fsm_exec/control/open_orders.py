@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from fsm_exec.control.schema import Status
-from fsm_exec.runtime.status import EngineStatus
+from typing import Protocol
 
 
-def describe_open_orders(status: Status | EngineStatus) -> str:
+class OpenOrders(Protocol):
+    """What the engine's own status and that of the API say of them."""
+
+    @property
+    def nothing_live(self) -> bool: ...
+    @property
+    def live_orders(self) -> int: ...
+    @property
+    def unknown_orders(self) -> int: ...
+    @property
+    def settling_orders(self) -> int: ...
+    @property
+    def loose_orders(self) -> int: ...
+
+
+def describe_open_orders(status: OpenOrders) -> str:
     """Describe how many orders may be live. It never says that nothing is, unless the exchange has said so."""
     if status.nothing_live:
         return "nothing is live"

@@ -13,7 +13,6 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
-import httpx
 import msgspec
 
 from fsm_exec.control import calls
@@ -23,7 +22,7 @@ from fsm_exec.control.discovery import Address, Find
 from fsm_exec.control.event_parser import EventParser, Step
 from fsm_exec.control.limits import PAGE_MAX
 from fsm_exec.control.schema import INSTANCE, ExecutionDetail, ExecutionSummary, ListQuery
-from fsm_exec.control.transports import OutgoingRequest, Transport
+from fsm_exec.control.transports import AnswerLost, NotConnected, OutgoingRequest, Transport
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.text import one_line
 
@@ -241,11 +240,10 @@ def _map_errors(address: Address, cut: str | None) -> Iterator[None]:
     asked may be done."""
     try:
         yield
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+    except NotConnected as error:
         raise DaemonAbsent(f"no daemon answers at {address.url}; start one with: fsm-exec serve") from error
-    except httpx.TransportError as error:
+    except AnswerLost as error:
         message = cut or (
-            f"the daemon at {address.url} gave no answer ({type(error).__name__}), it may have done what was "
-            "asked; ask again"
+            f"the daemon at {address.url} gave no answer ({error}), it may have done what was asked; ask again"
         )
         raise DaemonAbsent(message, may_be_done=cut is None) from error

@@ -13,9 +13,8 @@ import msgspec
 
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX, ControlLimits
 from fsm_exec.core.values.units import Outcome
-from fsm_exec.store.journal_steps import FillSeen, Transition
-from fsm_exec.store.reads.api_queries import ExecutionDetail as StoredDetail
-from fsm_exec.store.reads.api_queries import ExecutionSummary
+from fsm_exec.store.api_rows import ExecutionDetail as StoredDetail
+from fsm_exec.store.api_rows import ExecutionSummary, FillSeen, Transition
 
 INSTANCE: Final = "Fsm-Exec-Instance"
 """The header in which a caller names the database it means."""

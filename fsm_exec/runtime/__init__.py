@@ -24,5 +24,5 @@ Each line uses only those below it, but for what is handed in as a callable or a
     feed, net_book                      one market now, without our own orders
     own_orders, order_names             our orders: what rests, and whose it is
     timer_queue, events, logs           waiting; the log
-    clock, determinism, pacer           time; the order of tasks and the pace on virtual time
+    clock, system_time, determinism, pacer   time; the order of tasks and the pace on virtual time
 """

@@ -8,10 +8,11 @@ expired: the system's clock may be set, and a suspended machine wakes up later t
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 
 import trio
+
+from fsm_exec.runtime.system_time import system_us as system_us
 
 RESYNC_INTERVAL_S = 10
 RESYNC_PAUSE_S = 1  # after a reading: a row of refusals is one request
@@ -53,11 +54,6 @@ class WallClock:
         correction = true_us - self.now_us()
         self._origin_us += correction
         return correction
-
-
-def system_us() -> int:
-    """Return the machine's own clock in microseconds. It is read here and nowhere else, in the live lane only."""
-    return time.time_ns() // 1_000
 
 
 async def keep_synchronized(

@@ -16,10 +16,10 @@ from fsm_exec.core.costs.metrics import DeadlineBook, compute_child_metrics, com
 from fsm_exec.core.costs.rewards import UNKNOWN_REWARDS
 from fsm_exec.core.costs.rows import BookRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.execution.reduce_only import POSITION_GONE
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.ladder_codec import decode_ladder, encode_ladder
 from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
+from fsm_exec.core.market.position_closing import POSITION_GONE
 from fsm_exec.core.values.units import (
     Outcome,
     complement,

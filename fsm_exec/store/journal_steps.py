@@ -12,48 +12,9 @@ import msgspec
 from fsm_exec.core.journal.rows import ExecutionSave, FillGone, FillRow
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.times import from_iso
+from fsm_exec.store.api_rows import FillSeen, StepFills, Transition
 
 DAMAGED: Final = "Damaged"
-
-
-class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """`order_id` and `fill_id` together are its name."""
-
-    order_id: str
-    fill_id: str
-    price: str
-    quantity: str
-    fee: str
-    is_taker: bool
-
-
-class StepFills(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The content of the column `fills`."""
-
-    fills: list[FillSeen] = []
-    corrected: list[FillSeen] = []
-    gone: list[FillGone] = []
-
-
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One durable step of one execution. `position` is its place among the steps of all executions, `seq` among those
-    of its own. `steps` are its changes of state for people; `state` and `reason` are those after it. `fills` are those
-    that it counted; of fills counted earlier, `corrected` say from now on what stands here, and `gone` were taken back.
-    `state` is null in steps from before it was kept with them. A row that cannot be read has the `event_type` Damaged,
-    and the reason in `steps`."""
-
-    position: int
-    execution_id: str
-    seq: int
-    at: str
-    event_type: str
-    state: str | None
-    reason: str | None
-    steps: str
-    fills: list[FillSeen] = []
-    corrected: list[FillSeen] = []
-    gone: list[FillGone] = []
-
 
 _COLUMNS = Transition.__struct_fields__[:-2]
 _STEPS = f"SELECT {', '.join(_COLUMNS)} FROM execution_events"

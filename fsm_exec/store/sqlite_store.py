@@ -60,6 +60,7 @@ from fsm_exec.store.alert_rows import (
     Halt,
     Quarantine,
 )
+from fsm_exec.store.api_rows import ExecutionDetail, ExecutionSummary, Transition
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
@@ -295,20 +296,20 @@ class SqliteStore:
     async def load_metrics(self, execution_id: str) -> MetricsRow | None:
         return await self._writer.read(functools.partial(execution_reads.load_metrics, execution_id=execution_id))
 
-    async def load_listing(self, wanted: api_queries.Filter) -> list[api_queries.ExecutionSummary]:
+    async def load_listing(self, wanted: api_queries.Filter) -> list[ExecutionSummary]:
         return await self._writer.read(functools.partial(api_queries.load_listing, wanted=wanted))
 
-    async def load_detail(self, execution_id: str, journal_lines: int) -> api_queries.ExecutionDetail | None:
+    async def load_detail(self, execution_id: str, journal_lines: int) -> ExecutionDetail | None:
         return await self._writer.read(
             functools.partial(api_queries.load_detail, execution_id=execution_id, journal_lines=journal_lines)
         )
 
-    async def load_steps_of_all(self, position: int, at_most: int) -> list[journal_steps.Transition]:
+    async def load_steps_of_all(self, position: int, at_most: int) -> list[Transition]:
         return await self._writer.read(
             functools.partial(journal_steps.load_steps_of_all, position=position, at_most=at_most)
         )
 
-    async def load_steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[journal_steps.Transition]:
+    async def load_steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[Transition]:
         return await self._writer.read(
             functools.partial(journal_steps.load_steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
         )

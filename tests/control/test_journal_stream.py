@@ -15,7 +15,7 @@ from fsm_exec.control.limits import WATCHERS_MAX
 from fsm_exec.control.schema import Page, Status, Transition
 from fsm_exec.core.errors import LocalError
 from fsm_exec.runtime.actor import Actor
-from fsm_exec.store.reads.api_queries import ExecutionDetail
+from fsm_exec.store.api_rows import ExecutionDetail
 from tests.control.conftest import OTHER, START_US, TICKER, Desk, error_of
 
 

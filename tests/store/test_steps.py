@@ -10,14 +10,9 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.core.journal.rows import FillRow
+from fsm_exec.store.api_rows import FillSeen, Transition
 from fsm_exec.store.files.migrations import SCHEMA, migrate
-from fsm_exec.store.journal_steps import (
-    FillSeen,
-    Transition,
-    load_newest_position,
-    load_steps_of_all,
-    load_steps_of_one,
-)
+from fsm_exec.store.journal_steps import load_newest_position, load_steps_of_all, load_steps_of_one
 from tests.golden.histories import HISTORIES
 from tests.store.histories import fill, saves_of
 

@@ -15,8 +15,8 @@ from fsm_exec.cli.tables.columns import LATE, Column, figures, names, open_conso
 from fsm_exec.cli.tables.times import clock_if_near, day_and_clock
 from fsm_exec.control.schema import ExecutionDetail, ExecutionSummary, Quote
 from fsm_exec.core.costs.rows import MetricsRow
-from fsm_exec.core.execution.reduce_only import POSITION_GONE
 from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
+from fsm_exec.core.market.position_closing import POSITION_GONE
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.units import CountE2, parse_count, rounded_ratio
 

@@ -25,7 +25,7 @@ from fsm_exec.control.schema import (
     Transition,
 )
 from fsm_exec.core.text import one_line
-from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.system_time import system_us
 
 
 @click.command("list")

@@ -13,7 +13,7 @@ from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.system_time import system_us
 from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.maintenance.backups import DatabaseCopy, copy_database, migrate_database

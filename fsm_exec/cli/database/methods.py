@@ -29,7 +29,7 @@ from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.experiment.methods import with_settings
 from fsm_exec.plugins import installed
-from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.system_time import system_us
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import observations
 from fsm_exec.store.reads.method_rows import add_method, read_methods

@@ -20,7 +20,7 @@ from fsm_exec.core.values.units import US_PER_S, MoneyE6, ceil_div, parse_fixed,
 from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
 from fsm_exec.lab.evidence import Evidence, load_shipped_evidence, propose
 from fsm_exec.lab.review import By, figures, grouped, verdict
-from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.system_time import system_us
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.review_queries import EndedRow, load_opportunities, load_saved
 

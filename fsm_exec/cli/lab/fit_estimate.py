@@ -22,7 +22,7 @@ from fsm_exec.lab.estimation.calibration import Calibration, calibrations, judge
 from fsm_exec.lab.estimation.fitting import EXECUTIONS_MIN, fit_table
 from fsm_exec.lab.estimation.samples import SampleSet, load_samples
 from fsm_exec.lab.estimation.stored_executions import load_stored
-from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.system_time import system_us
 
 PLAIN_WIDTH = 120  # the tables are as wide, also where a terminal is narrower: they would be cut to nothing
 

@@ -16,7 +16,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import format_fixed
-from fsm_exec.store.reads.api_queries import ExecutionDetail
+from fsm_exec.store.api_rows import ExecutionDetail
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Event, ReadableSpan

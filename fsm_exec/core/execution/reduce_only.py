@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import OrderReported, PositionRead
 from fsm_exec.core.execution.execution import ChildOrder, Execution
+from fsm_exec.core.market.position_closing import POSITION_GONE
 from fsm_exec.core.values.units import CountE2
 
 REDUCE_ONLY_CANCEL: Final = "ReduceOnlyCancel"
-POSITION_GONE: Final = "the position is gone"
 CUTS_MAX: Final = 3
 POSITION_LAG_US: Final = 10_000_000
 """How much later than the last change a position must be asked for: unlike a listing it does not say as of when it is,

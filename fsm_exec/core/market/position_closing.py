@@ -26,6 +26,8 @@ from fsm_exec.core.values.units import (
     opposite,
 )
 
+POSITION_GONE = "the position is gone"
+"""How the note of an execution begins that ended because nothing was left to close."""
 ROOM_TICKS = 2
 """How far beyond the price that closes all of it now the limit is, unless one is given: books move while one types."""
 

@@ -12,11 +12,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import CorruptSnapshot, DamagedRow
 from fsm_exec.core.execution.describe import describe_all
 from fsm_exec.core.journal.snapshot import decode_entry
 from fsm_exec.core.values.units import CountE2, format_count, format_money, format_price, parse_count
+from fsm_exec.store.api_rows import ChildOrder, ExecutionDetail, ExecutionSummary, FillLine, JournalLine
 from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, text_of
 from fsm_exec.store.reads import execution_reads
 
@@ -36,87 +36,6 @@ _NEVER_NULL: Final = (
     "deadline",
     "updated_at",
 )
-
-
-class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a list. `key` is the caller's own, null for an execution that was not submitted under one;
-    `quarantine` says why the engine does not act for it, null: it does. `refusal`: the exchange's own words at its last
-    refusal. `note`: what kept it from its end, as that it could not act at the exchange or that its limit lay below the
-    market. `limit` is the highest price its orders may carry, `cap` the most that a contract may cost with its fee;
-    null without a price."""
-
-    execution_id: str
-    key: str | None
-    ticker: str
-    outcome: str
-    method: str
-    state: str
-    reason: str | None
-    quarantine: str | None
-    refusal: str | None
-    note: str | None
-    target_quantity: str
-    filled_quantity: str
-    target_price: str | None
-    accepted_at: str
-    deadline: str
-    updated_at: str
-    seq: int
-    limit: str | None = None
-    cap: str | None = None
-
-
-class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
-    client_order_id: str
-    order_id: str | None
-    level: int
-    attempt: int
-    state: str
-    status: str
-    price: str
-    quantity: str
-    filled_quantity: str
-    time_in_force: str
-    walks: int
-    updated_at: str
-
-
-class FillLine(msgspec.Struct, frozen=True, kw_only=True):
-    """`fill_id` is the name it was first counted by; `trade_id` and `listed_id` are its others."""
-
-    fill_id: str
-    order_id: str
-    client_order_id: str
-    price: str
-    quantity: str
-    fee: str
-    is_taker: bool
-    late: bool
-    traded_at: str
-    trade_id: str | None
-    listed_id: str | None
-
-
-class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One step: its changes of state, and what was decided in it (`Amend order 1-1, price 0.6200, ...`)."""
-
-    seq: int
-    at: str
-    event_type: str
-    steps: str
-    decided: str
-
-
-class ExecutionDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """`metrics` is null until the execution has ended; `journal` holds its last lines, oldest first. `damage` names
-    the rows that cannot be read, and are left out."""
-
-    execution: ExecutionSummary
-    orders: list[ChildOrder]
-    fills: list[FillLine]
-    metrics: MetricsRow | None
-    journal: list[JournalLine]
-    damage: list[str] = []
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ from fsm_exec.core.values.units import (
 from fsm_exec.runtime.account.account import Account
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.store.reads.api_queries import ExecutionSummary
+from fsm_exec.store.api_rows import ExecutionSummary
 from fsm_exec.web.templates import signed_cents, whole_cents
 
 LIVE: Final = "live"

@@ -16,9 +16,10 @@ from fsm_exec.core.errors import DamagedRow, UnitError
 from fsm_exec.core.values.short_text import trim_count
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_fixed, parse_money
+from fsm_exec.store.api_rows import ExecutionSummary
 from fsm_exec.store.reads.account_reads import load_account
 from fsm_exec.store.reads.alert_reads import load_alerts
-from fsm_exec.store.reads.api_queries import ExecutionSummary, Filter, load_listing
+from fsm_exec.store.reads.api_queries import Filter, load_listing
 from fsm_exec.store.reads.execution_reads import load_metrics
 from fsm_exec.web.desk.figures import METHOD_VERSION, NONE, WorkLine, stored_line
 from fsm_exec.web.templates import four_decimals, whole_cents

@@ -10,7 +10,7 @@ from fsm_exec.core.text import one_line
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import MoneyE6, format_fixed
-from fsm_exec.store.reads.api_queries import ExecutionSummary
+from fsm_exec.store.api_rows import ExecutionSummary
 from fsm_exec.web.execution.figures import average_price, cents_each, duration, money, price
 
 KINDS = {"filled": "good", "cancelled": "warn"}

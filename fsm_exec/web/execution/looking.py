@@ -21,7 +21,8 @@ from fsm_exec.lab.fork.kept_market import load_kept_market
 from fsm_exec.lab.report.execution_books import Books, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, Frame, frame_of, window_of
 from fsm_exec.lab.report.timeline import Timeline
-from fsm_exec.store.reads.api_queries import ExecutionDetail, load_detail
+from fsm_exec.store.api_rows import ExecutionDetail
+from fsm_exec.store.reads.api_queries import load_detail
 from fsm_exec.store.reads.execution_history import StoredBook, load_books
 from fsm_exec.web.database import DatabaseReader
 from fsm_exec.web.execution.books import merge_books
