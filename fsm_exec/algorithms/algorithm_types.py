@@ -17,6 +17,7 @@ from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.signals.signals import SIGNAL_NAMES
 from fsm_exec.core.text import suggestion
+from fsm_exec.core.values.field_names import find_wrong_name
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,9 +125,8 @@ class Family(Generic[SettingsT]):
         try:
             config = msgspec.convert(_grouped(settings), self.config_type)
         except msgspec.ValidationError as error:
-            known = sorted(self.config_type.__struct_fields__)
-            unknown = next((key for key in settings if key not in known), None)
-            which = "" if unknown is None else f"{suggestion(unknown, known)} its settings are {', '.join(known)}"
+            wrong = find_wrong_name(str(error), self.config_type)
+            which = "" if wrong is None else f"{suggestion(*wrong)} its settings are {', '.join(sorted(wrong.known))}"
             raise UserError(f"method {name!r} ({self.name}): {error}{which}") from error
         for setting, least in (("look_every_us", 1), ("closing_lead_us", 1), ("resting_at_most", 0)):
             value = getattr(config, setting)

@@ -12,6 +12,7 @@ import msgspec
 
 from fsm_exec.algorithms.algorithm_types import AnyFamily
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import suggestion
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ class Registry:
         if name in self._broken:
             raise UserError(self._broken[name])
         if name not in self._offers:
-            raise UserError(f"unknown algorithm {name[:100]!r}; choose one of: {', '.join(sorted(self.names))}")
+            nearly = suggestion(name, self.names)
+            raise UserError(f"unknown algorithm {name[:100]!r}{nearly} choose one of: {', '.join(sorted(self.names))}")
         try:
             family = self._offers[name].load()
         except UserError as error:

@@ -19,6 +19,7 @@ from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.account.limits import RiskLimits, check_limits
 from fsm_exec.core.alerts.settings import AlertSettings, check_alert_settings
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.field_names import suggest_name
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, EnvironmentName
 from fsm_exec.kalshi.signing import check_key_id
@@ -108,7 +109,8 @@ def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None)
     try:
         config = msgspec.toml.decode(text.removeprefix(codecs.BOM_UTF8), type=Config)  # an editor's mark is no text
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"configuration {path}: {error}; correct it, it takes {EXAMPLE}") from None
+        advice = suggest_name(str(error), Config) or f"; correct it, it takes {EXAMPLE}"
+        raise UserError(f"configuration {path}: {error}{advice}") from None
     config = msgspec.structs.replace(config, api_key_id=config.api_key_id.strip())  # copied with its line's end, say
     try:
         check_key_id(config.api_key_id)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from fsm_exec.cli.command_list import COMMANDS, GROUPS
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
@@ -21,6 +23,7 @@ from fsm_exec.cli.output import say
 from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, first_of
 from fsm_exec.core.text import one_line, suggestion
 
+_NO_CHOICE = re.compile(r"'(.*?)' is not one of ", re.DOTALL)  # how click says it
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
 
 
@@ -43,6 +46,13 @@ class Commands(click.Group):
         for title, group in GROUPS.items():
             with formatter.section(title):
                 formatter.write_dl([(name, place.summary) for name, place in group.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, and the options; none of them is loaded for it."""
+        found = [
+            CompletionItem(name, help=one.summary) for name, one in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         place = COMMANDS.get(cmd_name)
@@ -93,7 +103,7 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fsm-exec"
-        message = error.format_message().rstrip(".")
+        message = f"{error.format_message().rstrip('.')}{_guess_choice(error)}"
         _fail(EXIT_USAGE, f"{message}{'' if message.endswith('?') else ';'} see: {command} --help")
     except (click.Abort, KeyboardInterrupt):
         _fail(EXIT_INTERRUPTED, "interrupted")
@@ -105,6 +115,15 @@ def main() -> None:
         _fail_of_output(error)
     except BaseExceptionGroup as group:
         _fail_of_group(group)
+
+
+def _guess_choice(error: click.ClickException) -> str:
+    """Return `; did you mean filled?` if an option takes one of some words, and was given nearly one of them."""
+    kind = error.param.type if isinstance(error, click.BadParameter) and error.param is not None else None
+    given = _NO_CHOICE.match(error.message)
+    if not isinstance(kind, click.Choice) or given is None:
+        return ""
+    return suggestion(given[1], map(str, kind.choices)).rstrip(";")
 
 
 def _disable_core_dumps() -> None:

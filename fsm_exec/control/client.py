@@ -68,6 +68,7 @@ from fsm_exec.control.schema import (
     Submission,
 )
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.field_names import suggest_name
 from fsm_exec.core.values.units import Outcome
 
 
@@ -383,7 +384,7 @@ def parse_submission(values: Mapping[str, object]) -> Submission:
     try:
         return msgspec.convert(values, Submission)
     except msgspec.ValidationError as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"{error}{suggest_name(str(error), Submission)}") from None
 
 
 def parse_estimate(values: Mapping[str, object]) -> EstimateWanted:
@@ -391,7 +392,7 @@ def parse_estimate(values: Mapping[str, object]) -> EstimateWanted:
     try:
         return msgspec.convert(values, EstimateWanted)
     except msgspec.ValidationError as error:
-        raise UserError(str(error)) from None
+        raise UserError(f"{error}{suggest_name(str(error), EstimateWanted)}") from None
 
 
 __all__ = [

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from fsm_exec.control import api_errors
 from fsm_exec.control.limits import BODY_BYTES_MAX
 from fsm_exec.control.schema import ErrorBody, Failed, Submission, WatchQuery, describe_missing
+from fsm_exec.core.values.field_names import suggest_name
 
 JSON = "application/json"
 LAST_EVENT_ID = "Last-Event-ID"
@@ -48,7 +49,9 @@ async def read_body(request: Request, kind: type[S]) -> S:
     except (ValueError, RecursionError) as error:  # of msgspec's and json's own kinds
         if missing := _find_missing(kind, raw):
             raise api_errors.bad_request(f"the body is not what this takes: {missing}") from None
-        raise api_errors.bad_request(f"the body is not what this takes: {error}") from None
+        raise api_errors.bad_request(
+            f"the body is not what this takes: {error}{suggest_name(str(error), kind)}"
+        ) from None
     return body
 
 
@@ -97,7 +100,7 @@ def _convert(values: dict[str, str], kind: type[S], where: str) -> S:
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
-        why = str(error)
+        why = f"{error}{suggest_name(str(error), kind)}"
         for name in kind.__struct_fields__:
             if name not in texts and isinstance(found := plain.get(name), str):
                 why = f"{name} takes plain digits, or true and false, not {found[:40]!r}"

@@ -21,6 +21,7 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.text import suggestion
+from fsm_exec.core.values.field_names import suggest_name
 from fsm_exec.core.values.units import US_PER_MS, Outcome
 from fsm_exec.paper.lies import LieFaults, Lies
 
@@ -364,7 +365,8 @@ def parse_profile(text: bytes, where: str) -> FaultProfile:
     try:
         return msgspec.toml.decode(text, type=FaultProfile)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"faults {where!r}: {error}; see the profiles in the box for what can be said") from error
+        advice = suggest_name(str(error), FaultProfile) or "; see the profiles in the box for what can be said"
+        raise UserError(f"faults {where!r}: {error}{advice}") from error
 
 
 def _choose(chances: Sequence[tuple[Kind, int]], rng: random.Random) -> Kind | None:

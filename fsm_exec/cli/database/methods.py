@@ -27,6 +27,7 @@ from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.journal.rows import MethodRow
+from fsm_exec.core.values.field_names import suggest_name
 from fsm_exec.lab.experiment.methods import with_settings
 from fsm_exec.plugins import installed
 from fsm_exec.runtime.system_time import system_us
@@ -180,6 +181,7 @@ def add(
     `fsm-exec tune --out DIR` found. From then on `--method NAME` of `fsm-exec submit` means the newest version.
     """
     wanted = _spec_of(name, path, algorithm, settings)
+    installed().family(wanted.algorithm).method(wanted.name, 1, wanted.config)  # refused before a database is touched
     is_new = False
 
     def decide(there: list[MethodRow]) -> tuple[MethodRow, Sequence[MethodRow]]:
@@ -231,6 +233,9 @@ def _load_file(path: Path) -> MethodFile:
         # A number with a fraction stays the text it is: weights are decimals.
         data = _JSON.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode(), parse_float=str)
         return msgspec.convert(data, MethodFile)
+    except msgspec.ValidationError as error:
+        advice = suggest_name(str(error), MethodFile) or "; give TOML or JSON with algorithm and config"
+        raise UserError(f"{path}: {error}{advice}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UserError(f"{path}: {reason}; give TOML or JSON with algorithm and config") from error

@@ -6,4 +6,5 @@ Its modules:
     fixed_point              logarithm, exponential and normal distribution in integers
     ewma                     sums and means that fade with time
     times                    microseconds of UTC, and their text
+    field_names              what may have been meant by a field or a word that does not exist
 """
