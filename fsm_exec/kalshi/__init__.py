@@ -10,7 +10,8 @@ How the modules stand to each other, what uses above what is used:
         batches  listings  terms_reader            many orders, whole listings, terms from three reads
         market_terms  translate                    the exchange's words into ours, and back
         endpoints  write_outcomes                  a request's outcome as data; the table of what answers prove
-        signed_http  signing  extra_responses      one signed request, one bounded answer
+        signed_http  http_wire  signing            one signed request, one bounded answer
+          extra_responses                          no connection with a second answer in it is used again
           rate_budget  token_bucket  token_costs   every request waits here for its tokens
       websocket  websocket_dial                    one connection after another
         conversation  subscriptions                the protocol of one connection, without the connection

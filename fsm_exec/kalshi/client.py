@@ -42,6 +42,7 @@ from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2
 from fsm_exec.kalshi.account import KalshiAccount, with_value
 from fsm_exec.kalshi.environment import refuse_real_money
+from fsm_exec.kalshi.http_wire import HttpWire
 from fsm_exec.kalshi.log import Log, SilentLog
 from fsm_exec.kalshi.market_facts import MarketFactsReader
 from fsm_exec.kalshi.market_poller import MarketPoller
@@ -241,7 +242,9 @@ async def open_client(
     ) as http:
         budget = RateBudget(chosen_log)
         rest = KalshiRest(
-            SignedHttp(http, signer, wall_us, chosen_log, budget, on_expired_signature), wall_us, chosen_log
+            SignedHttp(HttpWire(http, signer, chosen_log), wall_us, chosen_log, budget, on_expired_signature),
+            wall_us,
+            chosen_log,
         )
         poller = MarketPoller(rest.terms, wall_us, chosen_log)
         yield KalshiClient(

@@ -16,7 +16,7 @@ from fsm_exec.core.errors import UnitError, VenueRefused, VenueUnavailable
 from fsm_exec.core.market.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.signed_http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Answer, Query, SignedHttp
+from fsm_exec.kalshi.signed_http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Query, SignedHttp
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.kalshi.write_outcomes import (
     NETWORK_ERRORS,
@@ -27,6 +27,7 @@ from fsm_exec.kalshi.write_outcomes import (
     judge,
     judge_network,
 )
+from fsm_exec.wire.answer import Answer
 from fsm_exec.wire.field_values import required_text
 from fsm_exec.wire.rest import error_detail
 

@@ -2,26 +2,24 @@
 
 Nothing is sent twice here, neither writes nor reads: a transport that repeats an unanswered order places it twice. The
 result is the status and the body, or the httpx error as it came; the caller judges what either proves. Every request
-first pays the rate budget.
+first pays the rate budget. What carries it is a `Wire`: httpx over sockets (`http_wire`), or a call.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import httpx
 import trio
 
-from fsm_exec.core.journal.crashpoints import crashpoint, is_watched
-from fsm_exec.core.values.units import US_PER_MS
-from fsm_exec.kalshi import extra_responses
+from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.rate_budget import TOKEN_WAIT_MAX_S, RateBudget
-from fsm_exec.kalshi.signing import EXPIRED, Signer, ignore_expired_signature
+from fsm_exec.kalshi.signing import EXPIRED, ignore_expired_signature
 from fsm_exec.kalshi.token_costs import Charge
-from fsm_exec.wire.rest import error_detail
+from fsm_exec.wire.answer import Answer
+from fsm_exec.wire.rest import API_PREFIX, error_detail
 
 WRITE_TIMEOUT_S: Final = 10
 READ_TIMEOUT_S: Final = 20
@@ -36,24 +34,11 @@ HTTP_LIMITS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=
 NON_CANCELS_MAX: Final = 20
 """Requests under way beside cancels: answers that do not come never take the last connection."""
 POOL_WAIT_S: Final = 5
-GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # 32: zlib reads from the header which of the two it is
-BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 UNAUTHORIZED: Final = 401
 TOO_MANY_REQUESTS: Final = 429
-SENT: Final = "http11.send_request_body.complete"  # httpcore's event: the last byte is with the socket
 
 Query: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 """Query parameters; pairs where a key may come more than once."""
-
-
-async def _mark_when_sent(what: str, _: object) -> None:
-    """Pass the crash point `send.after` when httpcore reports the last byte of a request as handed to the socket."""
-    if what == SENT:
-        crashpoint("send.after")
-
-
-class AnswerTooLong(httpx.DecodingError):
-    """The body is longer than BODY_MAX_BYTES. A leaf of httpx's tree, so that it is judged like any broken answer."""
 
 
 class TooLate(httpx.PoolTimeout):
@@ -61,13 +46,13 @@ class TooLate(httpx.PoolTimeout):
     was sent."""
 
 
-class Answer(NamedTuple):
-    """A status and its body. `date` is the header of that name as it came, empty without one: the exchange's clock, in
-    whole seconds."""
+class Wire(Protocol):
+    """What is under the client: it carries one request to the exchange, once, and brings the answer."""
 
-    status: int
-    body: bytes
-    date: str = ""
+    async def carry(
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes | None, signed_us: int
+    ) -> Answer:
+        """Raises httpx errors. `path` has no prefix, `signed_us` is the wall time that the request is signed as of."""
 
 
 class SignedHttp:
@@ -77,15 +62,13 @@ class SignedHttp:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
-        signer: Signer,
+        wire: Wire,
         wall_us: Callable[[], int],
         log: Log,
         budget: RateBudget | None = None,
         on_expired_signature: Callable[[], None] = ignore_expired_signature,
     ) -> None:
-        self._http = http
-        self._signer = signer
+        self._wire = wire
         self._wall_us = wall_us
         self._log = log
         self._on_expired_signature = on_expired_signature
@@ -145,72 +128,16 @@ class SignedHttp:
         # What adds or changes is dated before the wait: core counts from its decision how long such a write may still
         # be accepted, and a later signature would be good for longer. A cancel may arrive at any time.
         signed_us = asked_us if charge.rank in ("amend", "create") else self._wall_us()
-        headers = {"Content-Type": "application/json"} if body is not None else None
-        params = list(query.items()) if isinstance(query, Mapping) else list(query or ())
-        request = self._http.build_request(method, path, params=[*params] or None, content=body, headers=headers)
-        signed_path = request.url.raw_path.partition(b"?")[0].decode("ascii")
-        request.headers.update(self._signer.signed_headers(method, signed_path, signed_us // US_PER_MS))
-        if is_watched():
-            request.extensions["trace"] = _mark_when_sent
+        params = list(query.items()) if isinstance(query, Mapping) else query or ()
         with trio.move_on_after(within_s):
             crashpoint("send.before")
-            response = await self._http.send(request, stream=True)
-            crashpoint("answer.before")
-            try:
-                content = await self._read(response)
-            finally:
-                if await extra_responses.close_response(response):
-                    self._log.warning("http_answered_twice", method=method, path=signed_path)
+            answer = await self._wire.carry(method, path, params, body, signed_us)
             crashpoint("answer.after")
-            self._log.debug("http", method=method, path=signed_path, status=response.status_code)
-            if response.status_code == TOO_MANY_REQUESTS:
+            self._log.debug("http", method=method, path=API_PREFIX + path, status=answer.status)
+            if answer.status == TOO_MANY_REQUESTS:
                 self.budget.record_rate_limited(charge.bucket)
-            if response.status_code == UNAUTHORIZED and error_detail(content).code == EXPIRED:
+            if answer.status == UNAUTHORIZED and error_detail(answer.body).code == EXPIRED:
                 self._on_expired_signature()
-            return Answer(response.status_code, content, response.headers.get("date", ""))
-        self._log.info("http_timeout", method=method, path=signed_path, within_s=within_s)
+            return answer
+        self._log.info("http_timeout", method=method, path=API_PREFIX + path, within_s=within_s)
         raise httpx.ReadTimeout(f"no whole answer within {within_s} s")
-
-    async def _read(self, response: httpx.Response) -> bytes:
-        if response.is_stream_consumed:  # a transport without sockets had it whole
-            content = await response.aread()
-            if len(content) > BODY_MAX_BYTES:
-                raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
-            return content
-        parts: list[bytes] = []
-        size = 0
-        # Too long is given up from within, by a cancellation: to leave httpx's nested generators half-way would leave
-        # the inner ones to the garbage collector.
-        with trio.CancelScope() as reading:
-            assert isinstance(response.stream, httpx.AsyncByteStream)  # an asynchronous client's
-            async for part in response.stream:  # as it came over the wire: httpx would inflate without a limit
-                size += len(part)
-                if size > BODY_MAX_BYTES:
-                    parts.clear()
-                    reading.cancel()
-                else:
-                    parts.append(part)
-        if size > BODY_MAX_BYTES:
-            raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
-        return inflate(b"".join(parts), response.headers.get("content-encoding", ""))
-
-
-def inflate(body: bytes, encoding: str) -> bytes:
-    """Decompress a body that was compressed although we did not request it. Raises httpx.DecodingError, and
-    AnswerTooLong before more than BODY_MAX_BYTES are there."""
-    match encoding.strip().lower():
-        case "" | "identity":
-            return body
-        case "gzip" | "x-gzip" | "deflate":
-            inflater = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
-        case other:
-            raise httpx.DecodingError(f"the answer is in encoding {other[:20]!r}, which was not asked for")
-    try:
-        content = inflater.decompress(body, BODY_MAX_BYTES + 1)
-    except zlib.error as error:
-        raise httpx.DecodingError(f"the answer cannot be inflated: {error}") from error
-    if len(content) > BODY_MAX_BYTES:
-        raise AnswerTooLong(f"the answer inflates to more than {BODY_MAX_BYTES} bytes")
-    if not inflater.eof:
-        raise httpx.DecodingError("the answer breaks off")
-    return content

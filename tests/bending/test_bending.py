@@ -15,6 +15,7 @@ from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.market.orders import CancelOrder, Placed, PlaceOrder, Refused, Unknown
 from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
+from fsm_exec.kalshi.http_wire import HttpWire
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -301,7 +302,9 @@ async def test_a_duplicate_answer_and_a_half_one_as_they_stand_on_the_socket() -
     """What a client without any mercy reads."""
 
     async with a_scene("sockets") as scene:
-        url = httpx.URL(str(scene.client._rest.endpoints._http._http.base_url))
+        wire = scene.client._rest.endpoints._http._wire
+        assert isinstance(wire, HttpWire)
+        url = httpx.URL(str(wire._http.base_url))
         scene.bends.on_request(requests.answer(200, b"12345678", arrives=False), "GET", "/mine")
         scene.bends.on_request(requests.answered_twice(), "GET", "/mine", times=1)
         assert (await _read_all(url)).count(b"12345678") == 2

@@ -31,6 +31,7 @@ from fsm_exec.core.market.orders import (
 )
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
+from fsm_exec.kalshi.http_wire import HttpWire
 from fsm_exec.kalshi.market_poller import MarketPoller
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
@@ -260,7 +261,9 @@ class Kit:
 
     def http(self, network: Network) -> SignedHttp:
         client = httpx.AsyncClient(base_url=BASE_URL, transport=network)
-        return SignedHttp(client, self.signer, lambda: NOW_US, self.log, on_expired_signature=self.doubt)
+        return SignedHttp(
+            HttpWire(client, self.signer, self.log), lambda: NOW_US, self.log, on_expired_signature=self.doubt
+        )
 
     def rest(self, network: Network) -> KalshiRest:
         return KalshiRest(self.http(network), lambda: NOW_US, self.log)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fsm_exec.core.market.orders import Cancelled, NotSent, Refused, Unknown
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi.client import open_client
+from fsm_exec.kalshi.http_wire import HttpWire
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.rate_budget import CANCEL_SHARE_PER_MILLE, TOKEN_WAIT_MAX_S, NoTokens, RateBudget, usable_tokens
 from fsm_exec.kalshi.signed_http import SignedHttp
@@ -336,8 +337,7 @@ async def test_what_found_its_turn_too_late_is_not_sent(kit: Kit, network: Netwo
     """A place, an amend and a batch whose time passed while they waited: proven not sent."""
     network.answer(500)
     http = SignedHttp(
-        httpx.AsyncClient(base_url=kit.base_url, transport=network),
-        kit.signer,
+        HttpWire(httpx.AsyncClient(base_url=kit.base_url, transport=network), kit.signer, kit.log),
         lambda: kit.now_us + round(trio.current_time() * US_PER_S),
         kit.log,
     )

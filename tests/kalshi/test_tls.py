@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from fsm_exec.core.errors import UserError, VenueUnavailable
 from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.signed_http import BODY_MAX_BYTES
+from fsm_exec.kalshi.http_wire import BODY_MAX_BYTES
 from fsm_exec.kalshi.tls import make_context, shared_context
 from fsm_exec.kalshi.websocket_dial import HANDSHAKE_MAX_BYTES, dial_url
 from fsm_exec.wire.rest import WS_PATH

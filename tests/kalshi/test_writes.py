@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from fsm_exec.core.market.orders import Amended, Cancelled, Placed, PlaceOrder, Unknown
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, format_price, parse_price
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.signed_http import BODY_MAX_BYTES, WRITE_TIMEOUT_S
+from fsm_exec.kalshi.http_wire import BODY_MAX_BYTES
+from fsm_exec.kalshi.signed_http import WRITE_TIMEOUT_S
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire import client_bodies
 
