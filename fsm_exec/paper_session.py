@@ -32,6 +32,7 @@ import httpx
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, parse_count, parse_price
+from fsm_exec.kalshi.direct_wire import DirectTransport
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.paper.faults import FaultPlan
@@ -70,7 +71,7 @@ class Reachable(Protocol):
     @property
     def base_url(self) -> str: ...
     @property
-    def transport(self) -> httpx.AsyncBaseTransport | None: ...
+    def transport(self) -> httpx.AsyncBaseTransport | DirectTransport | None: ...
     @property
     def dial(self) -> Dial: ...
 

@@ -21,6 +21,7 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
+from fsm_exec.kalshi.direct_wire import DirectTransport
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import Tap
@@ -47,7 +48,7 @@ class Access:
     dial: Dial
     api_key_id: str
     key: SigningKey
-    transport: httpx.AsyncBaseTransport | None = None
+    transport: httpx.AsyncBaseTransport | DirectTransport | None = None
     allow_real_money: bool = False
 
     @classmethod

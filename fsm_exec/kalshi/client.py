@@ -7,7 +7,7 @@ import random
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import httpx
@@ -41,6 +41,7 @@ from fsm_exec.core.market.orders import (
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2
 from fsm_exec.kalshi.account import KalshiAccount, with_value
+from fsm_exec.kalshi.direct_wire import DirectTransport, DirectWire
 from fsm_exec.kalshi.environment import refuse_real_money
 from fsm_exec.kalshi.http_wire import HttpWire
 from fsm_exec.kalshi.log import Log, SilentLog
@@ -50,7 +51,7 @@ from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rate_budget import BudgetStatistics, RateBudget
 from fsm_exec.kalshi.rest import KalshiRest
-from fsm_exec.kalshi.signed_http import HTTP_LIMITS, HTTP_TIMEOUT, SignedHttp
+from fsm_exec.kalshi.signed_http import HTTP_LIMITS, HTTP_TIMEOUT, SignedHttp, Wire
 from fsm_exec.kalshi.signing import Signer, SigningKey, ignore_expired_signature
 from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.kalshi.websocket import KalshiStream, Tap
@@ -207,7 +208,7 @@ async def open_client(
     dial: Dial,
     wall_us: Callable[[], int],
     rng: random.Random,
-    transport: httpx.AsyncBaseTransport | None = None,
+    transport: httpx.AsyncBaseTransport | DirectTransport | None = None,
     log: Log | None = None,
     allow_real_money: bool = False,
     tap: Tap | None = None,
@@ -217,8 +218,9 @@ async def open_client(
 
     `base_url` ends with the API's prefix. `wall_us` is the wall time in unix microseconds, for signatures and fee
     waivers, and `on_expired_signature` is called when the exchange refuses a signature as expired; `rng` spreads
-    reconnections; `tap` sees the stream's frames as they come. With a `transport` no socket is opened for REST; without
-    one, an address that may be real money is refused unless allowed. Raises UserError.
+    reconnections; `tap` sees the stream's frames as they come. With a `transport` no socket is opened for REST, with a
+    direct one nothing is put into HTTP either; without one, an address that may be real money is refused unless
+    allowed. Raises UserError.
     """
     if transport is None:
         refuse_real_money(base_url, allow_real_money=allow_real_money)
@@ -228,21 +230,27 @@ async def open_client(
     # or log files of TLS keys: the stream knows no proxy, and a client whose halves take different routes is worse than
     # one that fails. Redirects are not followed: a write is sent once. No compression is requested: a small answer
     # could inflate without end.
-    secure = transport is None and base_url.startswith("https:")
-    async with httpx.AsyncClient(
-        base_url=base_url,
-        transport=transport,
-        # An empty context: it trusts no certificate.
-        verify=shared_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        headers={"Accept-Encoding": "identity"},
-        timeout=HTTP_TIMEOUT,
-        limits=HTTP_LIMITS,
-        trust_env=False,
-        follow_redirects=False,
-    ) as http:
+    async with AsyncExitStack() as stack:
+        wire: Wire
+        if transport is None or isinstance(transport, httpx.AsyncBaseTransport):
+            secure = transport is None and base_url.startswith("https:")
+            http = httpx.AsyncClient(
+                base_url=base_url,
+                transport=transport,
+                # An empty context: it trusts no certificate.
+                verify=shared_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                headers={"Accept-Encoding": "identity"},
+                timeout=HTTP_TIMEOUT,
+                limits=HTTP_LIMITS,
+                trust_env=False,
+                follow_redirects=False,
+            )
+            wire = HttpWire(await stack.enter_async_context(http), signer, chosen_log)
+        else:
+            wire = DirectWire(transport, api_key_id)
         budget = RateBudget(chosen_log)
         rest = KalshiRest(
-            SignedHttp(HttpWire(http, signer, chosen_log), wall_us, chosen_log, budget, on_expired_signature),
+            SignedHttp(wire, wall_us, chosen_log, budget, on_expired_signature),
             wall_us,
             chosen_log,
         )

@@ -7,11 +7,10 @@ all the time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-import httpx
 import msgspec
 import pytest
 import trio
@@ -20,13 +19,14 @@ from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.values.units import CountE2
 from fsm_exec.lab.experiment import episode_runner
 from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts
-from fsm_exec.paper.server.asgi_transport import MemoryTransport
+from fsm_exec.paper.server.direct_host import DirectTransport
 from fsm_exec.paper.server.hosting import MemoryHost
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper_session import PaperExchange, Reachable
 from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.wire.answer import Answer
 
 EPISODES = 8
 STEP_US = 50_000
@@ -110,15 +110,22 @@ def other_seed(patch: pytest.MonkeyPatch, seed: int) -> None:
 
 def longer_answers(patch: pytest.MonkeyPatch, steps: int) -> None:
     """Each answer takes so many more steps of the scheduler, and no time."""
-    handle = MemoryTransport.handle_async_request
+    call = DirectTransport.call
 
-    async def slow(transport: MemoryTransport, request: httpx.Request) -> httpx.Response:
-        answer = await handle(transport, request)
+    async def slow(
+        transport: DirectTransport,
+        api_key_id: str,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: bytes | None,
+    ) -> Answer:
+        answer = await call(transport, api_key_id, method, path, query, body)
         for _ in range(steps):
             await trio.lowlevel.checkpoint()
         return answer
 
-    patch.setattr(MemoryTransport, "handle_async_request", slow)
+    patch.setattr(DirectTransport, "call", slow)
 
 
 @pytest.mark.parametrize("method", ["deadline_walker", "dynamic_depth_walker"])

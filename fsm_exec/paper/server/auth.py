@@ -84,7 +84,11 @@ class Authenticator:
 
     def find_claimed(self, headers: Mapping[str, str]) -> Account | None:
         """Return the account a public request names, if there is one: only to charge it, nothing is checked."""
-        known = self._keys.get(headers.get(KEY_HEADER, ""))
+        return self.find_member(headers.get(KEY_HEADER, ""))
+
+    def find_member(self, api_key_id: str) -> Account | None:
+        """Return the account of a key; None if there is no such key."""
+        known = self._keys.get(api_key_id)
         return None if known is None else known[1]
 
     def authenticate(self, headers: Mapping[str, str], method: str, path: str) -> Account:
@@ -99,7 +103,7 @@ class Authenticator:
             raise _unauthorized("header_timestamp_expired", "header timestamp expired")
         known = self._keys.get(headers.get(KEY_HEADER, ""))
         if known is None:
-            raise _unauthorized("authentication_error", "authentication_error", "NOT_FOUND")
+            raise unknown_key()
         public, account = known
         if not _verifies(public, signature, f"{stamp}{method.upper()}{path}".encode()):
             raise _unauthorized("authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE")
@@ -132,6 +136,11 @@ def _verifies(public: RSAPublicKey | Ed25519PublicKey, signature: str, message: 
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
+
+
+def unknown_key() -> ApiError:
+    """The refusal of a key that no member has."""
+    return _unauthorized("authentication_error", "authentication_error", "NOT_FOUND")
 
 
 def _unauthorized(code: str, message: str, details: str | None = None) -> ApiError:

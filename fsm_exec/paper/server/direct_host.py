@@ -1,21 +1,24 @@
-"""The shortest way between an exchange and a client in one process: whole frames, in the task that advances time.
+"""The shortest way between an exchange and a client in one process: requests that are calls, in the caller's own task,
+and whole frames, in the task that advances time.
 
-The application, what a connection's commands do and every frame's text are the same as over sockets; handshakes, pings
-and framing are missing. For many short sessions on virtual time, where they are most of the cost. What happens at the
-exchange is executed when it can first be seen from outside, a leg of latency later: at its own time all the same, and
-in its own order, since whoever looks earlier advances the timeline first. So an event and its frame are one waking.
+What endpoints and commands do and every body's and frame's text are the same as over sockets; HTTP, signatures of
+requests, handshakes, pings and framing are missing. For many short sessions on virtual time, where they are most of the
+cost. A caller that gives up stops nothing: a write is executed on the timeline, whoever waits for it. What happens at
+the exchange is executed when it can first be seen from outside, a leg of latency later: at its own time all the same,
+and in its own order, since whoever looks earlier advances the timeline first. So an event and its frame are one waking.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import httpx
 import trio
 
-from fsm_exec.paper.server.asgi_transport import MemoryTransport
-from fsm_exec.paper.server.auth import Authenticator
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Authenticator, unknown_key
 from fsm_exec.paper.server.frame_pair import FrameEnd
 from fsm_exec.paper.server.hosting import MEMORY_HOST
 from fsm_exec.paper.server.latency_gateway import LatencyGateway
@@ -26,7 +29,40 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.wire.answer import Answer
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH
+
+
+class DirectTransport:
+    """Carries requests to the application. Implements what the client calls by that name."""
+
+    def __init__(self, app: RestApp, gate: Authenticator) -> None:
+        self._app, self._gate = app, gate
+        self.closed = False
+
+    async def call(
+        self, api_key_id: str, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes | None
+    ) -> Answer:
+        """Serve one request of the member with that key. Raises httpx.ConnectError once the exchange has gone."""
+        if self.closed:
+            raise httpx.ConnectError("the exchange has gone")
+        caller = _Member(self._gate.find_member(api_key_id))
+        reply = await self._app.answer(method, API_PREFIX + path, query, body, caller)
+        return Answer(reply.status, reply.body)
+
+
+class _Member(NamedTuple):
+    """Who calls. Nobody can call under another name, so nothing is signed."""
+
+    account: Account | None
+
+    def authenticate(self) -> Account:
+        if self.account is None:
+            raise unknown_key()
+        return self.account
+
+    def find_claimed(self) -> Account | None:
+        return self.account
 
 
 class DirectHost:
@@ -36,7 +72,7 @@ class DirectHost:
 
     def __init__(self, nursery: trio.Nursery, gateway: LatencyGateway, gate: Authenticator, carrier: Carrier) -> None:
         self._nursery, self._gateway, self._gate, self._carrier = nursery, gateway, gate, carrier
-        self.transport: httpx.AsyncBaseTransport = MemoryTransport(nursery, RestApp(gateway, gate).answer)
+        self.transport = DirectTransport(RestApp(gateway, gate), gate)
 
     async def dial(self, _: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> FrameEnd:
         """Open a connection. Raises ApiError where a handshake would be refused."""
@@ -107,5 +143,9 @@ async def host_directly(
     carrier = Carrier(exchange.timeline, clock, min(leg if isinstance(leg, int) else 0 for leg in legs))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(carrier.run)
-        yield DirectHost(nursery, gateway, gate, carrier)
+        host = DirectHost(nursery, gateway, gate, carrier)
+        try:
+            yield host
+        finally:
+            host.transport.closed = True
         nursery.cancel_scope.cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
-from starlette.requests import Request
+from starlette.datastructures import QueryParams
 
 from fsm_exec.paper import errors
 from fsm_exec.paper.ids import is_uuid
@@ -18,10 +19,30 @@ NUMBER_DIGITS_MAX = 18
 TRUE_WORDS, FALSE_WORDS = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
+class RequestTarget(Protocol):
+    """The target of a request: a Starlette request, or what stands for one. `path_params` are the parts of the path
+    that the endpoint names."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path_params(self) -> Mapping[str, Any]: ...
+    @property
+    def query_params(self) -> QueryParams: ...
+
+
+class CallTarget(NamedTuple):
+    """The target of a call."""
+
+    method: str
+    path_params: Mapping[str, Any]
+    query_params: QueryParams
+
+
 class RequestParams(NamedTuple):
     """`operation` is the name under which the exchange reports a wrong query."""
 
-    request: Request
+    request: RequestTarget
     member: Account | None
     operation: str
 

@@ -5,22 +5,23 @@ It serves any host alike. The endpoints are listed in rest_public.py, rest_reads
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route, compile_path
-from starlette.types import Receive, Scope, Send
 
 from fsm_exec.paper import errors
 from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import DEFAULT_COST
-from fsm_exec.paper.server.request_params import RequestParams
+from fsm_exec.paper.server.request_params import CallTarget, RequestParams, RequestTarget
 from fsm_exec.paper.server.rest_public import PublicReads
 from fsm_exec.paper.server.rest_reads import MemberReads, Read
 from fsm_exec.paper.server.rest_writes import NoBody, Write, Writes
@@ -28,7 +29,6 @@ from fsm_exec.paper.venue import public_reads
 from fsm_exec.paper.venue.encoding import decode, encode, error_body
 from fsm_exec.wire.rest import API_PREFIX
 
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 Place: TypeAlias = tuple[str, str]
 """Method and path, as templates: `{order_id}` stands for any part."""
 
@@ -43,8 +43,30 @@ GONE = (  # the order writes of the first version
 )
 
 
+class Reply(NamedTuple):
+    """What an endpoint answers: a status, a body, and what that is, empty for no body."""
+
+    status: int
+    body: bytes = b""
+    media_type: str = ""
+
+
+class Caller(Protocol):
+    """Who asks, as far as is known before it is checked."""
+
+    def authenticate(self) -> Account:
+        """Return the member who asks. Raises ApiError 401."""
+
+    def find_claimed(self) -> Account | None:
+        """Return the member that a public request names: only to charge it."""
+
+
+Endpoint: TypeAlias = Callable[[RequestTarget, Caller, Callable[[], Awaitable[bytes]]], Awaitable[Reply]]
+"""Takes the target of a request, who asks, and what reads the request's body."""
+
+
 class RestApp:
-    """Holds the endpoints; `app` is the ASGI application, and `answer` another one without Starlette's layers."""
+    """Holds the endpoints; `app` is the ASGI application, `answer` a call without HTTP."""
 
     def __init__(self, gateway: LatencyGateway, gate: Authenticator) -> None:
         self._gateway = gateway
@@ -55,7 +77,7 @@ class RestApp:
             ("GET", "/exchange/status"): self._status,
             **{("GET", read.path): self._reader(read, private=False) for read in public.all()},
             **{("GET", read.path): self._reader(read, private=True) for read in own.all()},
-            ("GET", "/portfolio/events/orders"): _no_page,
+            ("GET", "/portfolio/events/orders"): _answer_nothing,
             **{(write.method, write.path): self._writer(write) for write in self._writes.all()},
             **dict.fromkeys(GONE, self._refuse_v1),
         }
@@ -64,22 +86,39 @@ class RestApp:
     @property
     def app(self) -> Starlette:
         """The ASGI application."""
-        routes = [_route(*place, endpoint) for place, endpoint in self._endpoints.items()]
+        routes = [self._route(*place, endpoint) for place, endpoint in self._endpoints.items()]
         return Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page})
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. To find a path again, and to build no routes, is most of what a short session saves."""
-        found = find_place(self.places, scope["method"], scope["path"])
-        request = Request(scope if found is None else {**scope, "path_params": dict(found.params)}, receive, send)
-        response = await (_no_page(request) if found is None else _answer(self._endpoints[found.place], request))
-        await response(scope, receive, send)
+    async def answer(
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes | None, caller: Caller
+    ) -> Reply:
+        """Serve one request that came as a call: to the endpoint it is the same. `path` has the API's prefix."""
+        found = find_place(self.places, method, path)
+        if found is None:
+            return NO_PAGE
+
+        async def receive_body() -> bytes:
+            return checked_body(body or b"")
+
+        target = CallTarget(method, dict(found.params), QueryParams([*query]))
+        return await _answer(self._endpoints[found.place], target, caller, receive_body)
+
+    def _route(self, method: str, path: str, endpoint: Endpoint) -> Route:
+        async def answered(request: Request) -> Response:
+            async def receive_body() -> bytes:
+                return await _body(request)
+
+            reply = await _answer(endpoint, request, _HttpCaller(self._gate, request), receive_body)
+            return Response(reply.body or None, reply.status, media_type=reply.media_type or None)
+
+        return Route(API_PREFIX + path, answered, methods=[method])
 
     def _reader(self, read: Read, *, private: bool) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            member = self._gate.authenticate(request.headers, "GET", _path(request)) if private else None
-            payer = member if private else self._gate.find_claimed(request.headers)
+        async def answer(target: RequestTarget, caller: Caller, _: object) -> Reply:
+            member = caller.authenticate() if private else None
+            payer = member if private else caller.find_claimed()
             self._gate.rate_limiter.charge(payer, "read", read.cost)
-            params = RequestParams(request, member, read.operation)
+            params = RequestParams(target, member, read.operation)
             if private:
                 params.check_scope()
             return _json(await self._gateway.read(lambda: read.look(params)))
@@ -87,48 +126,56 @@ class RestApp:
         return answer
 
     def _writer(self, write: Write) -> Endpoint:
-        async def answer(request: Request) -> Response:
-            member = self._gate.authenticate(request.headers, request.method, _path(request))
+        async def answer(target: RequestTarget, caller: Caller, receive_body: Callable[[], Awaitable[bytes]]) -> Reply:
+            member = caller.authenticate()
             if isinstance(write.cost, int):
                 self._gate.rate_limiter.charge(member, "write", write.cost)
-            raw = await _body(request)
+            raw = await receive_body()
             body = decode(raw or b"{}", NoBody) if write.body is NoBody else decode(raw, write.body)
             if not isinstance(write.cost, int):
                 self._gate.rate_limiter.charge(member, "write", write.cost(body))
-            params = RequestParams(request, member, write.operation)
+            params = RequestParams(target, member, write.operation)
             params.check_subaccount()
             key = self._writes.key_of(params, body)
             done = await self._gateway.write(key, lambda: write.act(params, body))
-            return Response(status_code=write.status) if done is None else _json(done, write.status)
+            return Reply(write.status) if done is None else _json(done, write.status)
 
         return answer
 
-    async def _status(self, request: Request) -> Response:
+    async def _status(self, _: RequestTarget, caller: Caller, __: object) -> Reply:
         """Answer 503 with the normal body while the exchange is down."""
-        self._gate.rate_limiter.charge(self._gate.find_claimed(request.headers), "read", DEFAULT_COST)
+        self._gate.rate_limiter.charge(caller.find_claimed(), "read", DEFAULT_COST)
         exchange = self._gateway.exchange
         body = await self._gateway.read(lambda: public_reads.status_body(exchange))
         return _json(body, 200 if body["exchange_active"] else 503)
 
-    async def _refuse_v1(self, request: Request) -> Response:
-        self._gate.authenticate(request.headers, request.method, _path(request))
+    async def _refuse_v1(self, _: RequestTarget, caller: Caller, __: object) -> Reply:
+        caller.authenticate()
         raise errors.deprecated_v1()
 
 
-def _route(method: str, path: str, endpoint: Endpoint) -> Route:
-    async def answered(request: Request) -> Response:
-        return await _answer(endpoint, request)
+class _HttpCaller:
+    """Who sent a request over HTTP, by its headers."""
 
-    return Route(API_PREFIX + path, answered, methods=[method])
+    def __init__(self, gate: Authenticator, request: Request) -> None:
+        self._gate, self._request = gate, request
+
+    def authenticate(self) -> Account:
+        return self._gate.authenticate(self._request.headers, self._request.method, _path(self._request))
+
+    def find_claimed(self) -> Account | None:
+        return self._gate.find_claimed(self._request.headers)
 
 
-async def _answer(endpoint: Endpoint, request: Request) -> Response:
+async def _answer(
+    endpoint: Endpoint, target: RequestTarget, caller: Caller, receive_body: Callable[[], Awaitable[bytes]]
+) -> Reply:
     try:
-        return await endpoint(request)
+        return await endpoint(target, caller, receive_body)
     except ApiError as refusal:
         return _json(error_body(refusal), refusal.status)
     except ClientDisconnect:
-        return Response(status_code=400)  # the client has gone: no one reads it
+        return Reply(400)  # the client has gone: no one reads it
 
 
 class FoundPlace(NamedTuple):
@@ -151,12 +198,19 @@ def find_place(places: tuple[Place, ...], method: str, path: str) -> FoundPlace 
     return None
 
 
+NO_PAGE = Reply(404, b"404 page not found", "text/plain")
+
+
 async def _no_page(_: Request, __: Exception | None = None) -> Response:
-    return PlainTextResponse("404 page not found", 404)
+    return Response(NO_PAGE.body, NO_PAGE.status, media_type=NO_PAGE.media_type)
 
 
-def _json(body: object, status: int = 200) -> Response:
-    return Response(encode(body), status, media_type="application/json")
+async def _answer_nothing(_: RequestTarget, __: Caller, ___: object) -> Reply:
+    return NO_PAGE
+
+
+def _json(body: object, status: int = 200) -> Reply:
+    return Reply(status, encode(body), "application/json")
 
 
 def _path(request: Request) -> str:
@@ -168,7 +222,12 @@ def _path(request: Request) -> str:
 async def _body(request: Request) -> bytes:
     raw = b""
     async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > BODY_BYTES_MAX:
-            raise errors.bad_request("body is too large")
+        raw = checked_body(raw + chunk)
+    return raw
+
+
+def checked_body(raw: bytes) -> bytes:
+    """Return a body, or as much of it as has come. Raises ApiError if it is too large."""
+    if len(raw) > BODY_BYTES_MAX:
+        raise errors.bad_request("body is too large")
     return raw
