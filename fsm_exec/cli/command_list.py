@@ -179,7 +179,7 @@ GROUPS: Final = {
     },
     "Care": {
         "doctor": Place("doctor", "doctor", "Look at the installation, the configuration, the key and the exchange."),
-        "db": Place("database.db", "db", "Check, back up, restore or migrate a database."),
+        "db": Place("database.db", "db", "Check, back up, restore, migrate or archive a database."),
         "diagrams": Place("diagrams", "diagrams", "Draw the state machines into FOLDER/<table>.md."),
     },
 }

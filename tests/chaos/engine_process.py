@@ -54,7 +54,7 @@ def die_at(name: str, number: int, visits: Path | None = None) -> None:
     seen: Counter[str] = Counter()
     counting = Lock()  # the database's thread passes points too
 
-    def visit(point: crashpoints.CrashpointName) -> None:
+    def visit(point: crashpoints.PointName) -> None:
         with counting:
             seen[point] += 1
             if log is not None:

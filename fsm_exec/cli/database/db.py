@@ -1,9 +1,10 @@
-"""`fsm-exec db`: check, back up, restore and migrate a database. Nothing here ever overwrites or deletes one."""
+"""`fsm-exec db`: check, back up, restore, migrate, archive. Nothing here ever overwrites or deletes a database."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -11,13 +12,18 @@ import msgspec
 from fsm_exec.cli.database.default_database import resolve_database
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.cli.since import parse_since_us
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.system_time import system_us
+from fsm_exec.store.archive.archive_files import archive_directory
+from fsm_exec.store.archive.offline import ArchiveReport, archive_database
 from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.maintenance.backups import DatabaseCopy, copy_database, migrate_database
 from fsm_exec.store.maintenance.integrity import Finding, IntegrityReport, check_database, is_damage
+
+PROGRESS_EACH: Final = 10_000  # executions
 
 _db = click.option(
     "--db",
@@ -31,7 +37,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON doc
 
 @click.group()
 def db() -> None:
-    """Check, back up, restore or migrate a database."""
+    """Check, back up, restore, migrate or archive a database."""
 
 
 @db.command("check")
@@ -113,6 +119,64 @@ def migrate(path: Path, as_json: bool) -> None:
         say(f"{path}: schema version {done.before} -> {done.after}; as it was: {done.copy}")
 
 
+@db.command()
+@_db
+@click.option(
+    "--before",
+    required=True,
+    metavar="DATE",
+    help="Move what ended before then: 2026-10-01, 2026-10-01T12:00:00Z, or how many days ago.",
+)
+@_json
+def archive(path: Path, before: str, as_json: bool) -> None:
+    """Move executions that have ended into archives beside the database, with all that is of them.
+
+    `show`, `list`, `replay`, `report` and `review` find them there. Only what is over moves: its cost is reckoned, and
+    its market has settled. Its engine must be stopped. May be killed at any moment and started again.
+    """
+    before_us = parse_since_us("--before", before)
+    with database_lock(path, what="fsm-exec db archive", since=to_iso(system_us())):
+        for line in restrict_modes(path):
+            say(f"fsm-exec: {line}", err=True)
+        shown = _Progress(as_json=as_json)
+        done = archive_database(path, before_us, to_iso(system_us()), shown.say)
+    if as_json:
+        say_json({"db": str(path), "directory": str(archive_directory(path)), **msgspec.structs.asdict(done)})
+    else:
+        _say_archived(path, before_us, done)
+    if done.refused:
+        sys.exit(EXIT_FAILED)
+
+
+class _Progress:
+    """Says now and then how many have moved."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._is_quiet, self._next = as_json, PROGRESS_EACH
+
+    def say(self, moved: int) -> None:
+        if not self._is_quiet and moved >= self._next:
+            self._next = moved + PROGRESS_EACH
+            say(f"fsm-exec: {moved} executions moved", err=True)
+
+
+def _say_archived(path: Path, before_us: int, done: ArchiveReport) -> None:
+    count = sum(done.moved.values())
+    if count:
+        where = ", ".join(f"{name} {moved}" for name, moved in done.moved.items())
+        say(f"{path}: {count} executions moved into {archive_directory(path)} ({where})")
+    else:
+        say(f"{path}: nothing moved")
+    if done.before != to_iso(before_us):
+        say(f"only what ended before {done.before}: later ones may still be listed by the exchange at a start")
+    for why, many in sorted(done.stayed.items()):
+        say(f"{many} stay: {why}")
+    for execution_id, why in sorted(done.refused.items()):
+        say(f"{execution_id} stays: {why}")
+    if count:
+        say(f"The file keeps its size and fills again; to shrink it, with its engine stopped: sqlite3 {path} VACUUM")
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
@@ -129,9 +193,18 @@ def _report_copy(source: Path, copied: DatabaseCopy, as_json: bool, what: str) -
         say_json(document)
     else:
         say(f"{what}: {copied.target} ({copied.bytes} bytes)")
+        if copied.report.archives:
+            say(
+                f"not in it: {_archives_text(copied.report.archives)}; copy {archive_directory(source)} too, as "
+                f"{archive_directory(copied.target)}"
+            )
         _say(copied.target, copied.report)
     if copied.report.findings:
         sys.exit(EXIT_FAILED)
+
+
+def _archives_text(archives: dict[str, int]) -> str:
+    return f"{sum(archives.values())} executions in {len(archives)} archives"
 
 
 def _say(path: Path, report: IntegrityReport) -> None:
@@ -143,3 +216,5 @@ def _say(path: Path, report: IntegrityReport) -> None:
         f"{path}: {verdict}; schema version {report.schema_version}, {report.executions} executions "
         f"(snapshots: {versions}), {report.folded} held against their journal"
     )
+    if report.archives and archive_directory(path).exists():
+        say(f"beside it, in {archive_directory(path)}: {_archives_text(report.archives)}")

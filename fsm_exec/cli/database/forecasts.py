@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from fsm_exec.cli.console import Page
 from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import say_json
 from fsm_exec.core.signals.forecasts import score
-from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.archive.archive_reads import read_everywhere
 from fsm_exec.store.reads.observations import load_completed_forecasts
 
 
@@ -23,9 +24,11 @@ from fsm_exec.store.reads.observations import load_completed_forecasts
 def forecasts(db: Path, as_json: bool) -> None:
     """Judge every stored forecast by what came: the Brier score of chances, the pinball loss (dollars) of the others,
     beside the same of the last value. Lower is better."""
-    with open_read_only(db) as found:
-        damage: list[str] = []
-        completed = load_completed_forecasts(found.connection, damage)
+    damage: list[str] = []
+    completed: dict[str, list[tuple[int, int, int]]] = {}
+    for part in read_everywhere(db, partial(load_completed_forecasts, damage=damage), damage):
+        for kind, known in part.items():
+            completed.setdefault(kind, []).extend(known)
     judged = [one for kind, rows in sorted(completed.items()) if (one := score(kind, rows)) is not None]
     if as_json:
         rows = [{**msgspec.structs.asdict(one), "beats_last_value": one.beats_last_value} for one in judged]

@@ -31,7 +31,7 @@ from fsm_exec.core.journal.replay import Redecision, ReplayedRow, find_redecisio
 from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price
-from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.archive.archive_reads import open_where
 from fsm_exec.store.reads import execution_reads
 
 IDS_SHOWN: Final = 8
@@ -87,8 +87,7 @@ def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool
 
 def _load_history(db: Path, execution_id: str) -> StoredHistory:
     """Load the rows of an execution. Raises UserError for an unknown one, or a file that is no database."""
-    with open_read_only(db) as looked:
-        connection = looked.connection
+    with open_where(db, execution_id) as connection:
         stored = execution_reads.load_execution(connection, execution_id)
         if stored is None:
             known = _known_ids(execution_reads.load_executions(connection))

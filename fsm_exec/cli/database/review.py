@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, cast, get_args
 
@@ -14,18 +14,17 @@ from fsm_exec.cli.console import Page
 from fsm_exec.cli.database import review_tables
 from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.cli.since import parse_since_us
 from fsm_exec.core.errors import UnitError, UserError
-from fsm_exec.core.values.times import DAY_S
-from fsm_exec.core.values.units import US_PER_S, MoneyE6, ceil_div, parse_fixed, parse_money
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import MoneyE6, ceil_div, parse_fixed, parse_money
 from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
 from fsm_exec.lab.evidence import Evidence, load_shipped_evidence, propose
 from fsm_exec.lab.review import By, figures, grouped, verdict
-from fsm_exec.runtime.system_time import system_us
-from fsm_exec.store.maintenance.read_only import open_read_only
-from fsm_exec.store.reads.review_queries import EndedRow, load_opportunities, load_saved
+from fsm_exec.store.archive.archive_reads import read_everywhere
+from fsm_exec.store.reads.api_queries import load_environment
+from fsm_exec.store.reads.review_queries import EndedRow, OpportunityRow, load_opportunities, load_saved
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-DAYS_DIGITS_MAX: Final = 6
 HOURS_DECIMALS: Final = 2
 PERCENT_DECIMALS: Final = 6
 PLAY: Final = ("embedded", "paper")  # exchanges that know no volume from before their tape began
@@ -58,19 +57,22 @@ def review(
 ) -> None:
     """Judge weeks of trading: do slippage, fill failures, thin markets call for a method that walks, and for which?"""
     kinds = _parse_kinds(by)
-    since_us = _parse_since_us(since)
+    since_us = 0 if since is None else parse_since_us("--since", since)
     cost_e6 = _parse_cost_e6(hours, hourly_cost)
     percent = None if saving is None else _parse("--saving", saving, lambda text: parse_fixed(text, PERCENT_DECIMALS))
     if percent is not None and percent <= 0:
         raise UserError(f"--saving {saving} is not above 0; give a percentage like 1.5")
     evidence = load_shipped_evidence() if lab is None else _load_own_evidence(lab)
-    with open_read_only(database) as found:
-        damage: list[str] = []
-        rows, chances = (
-            load_saved(found.connection, since_us, damage),
-            load_opportunities(found.connection, since_us, damage),
-        )
-        (environment,) = found.connection.execute("SELECT environment FROM meta").fetchone()
+    damage: list[str] = []
+
+    def load(connection: sqlite3.Connection) -> tuple[list[EndedRow], list[OpportunityRow], str | None]:
+        ended, offered = load_saved(connection, since_us, damage), load_opportunities(connection, since_us, damage)
+        return ended, offered, load_environment(connection)
+
+    found = read_everywhere(database, load, damage, since=to_iso(since_us))
+    rows = sorted((row for ended, _, _ in found for row in ended), key=lambda row: row.at_us)
+    chances = sorted((row for _, offered, _ in found for row in offered), key=lambda row: row.at_us)
+    environment = found[0][2]
     if without_rewards:
         rows = [replace(row, rewards_e7=0) for row in rows]
     everything = figures(rows, chances)
@@ -104,22 +106,6 @@ def _parse_kinds(text: str) -> list[By]:
         if name not in known:
             raise UserError(f"--by {name[:40]!r} is none of: {', '.join(known)}")
     return cast("list[By]", names)
-
-
-def _parse_since_us(text: str | None) -> int:
-    if text is None:
-        return 0
-    try:
-        if text.isascii() and text.isdigit() and len(text) <= DAYS_DIGITS_MAX:
-            return max(0, system_us() - int(text) * DAY_S * US_PER_S)
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise UserError(
-            f"--since {text[:40]!r} is no time with its zone, nor a number of days; try 2026-10-01T00:00:00Z"
-        )
-    return max(0, (at - EPOCH) // timedelta(microseconds=1))
 
 
 def _parse_cost_e6(hours: str | None, hourly_cost: str | None) -> MoneyE6 | None:

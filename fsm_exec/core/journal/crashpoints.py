@@ -29,9 +29,19 @@ CrashpointName: TypeAlias = Literal[
     "lock.before",  # the database's lock is about to be taken
     "lock.after",  # it is ours; nothing is recovered yet
 ]
-Hook: TypeAlias = Callable[[CrashpointName], None]
+MoveName: TypeAlias = Literal[  # of moves into archives, where nothing is ordered: tests of their own visit these
+    "copy.before",  # executions are written into their archive, the transaction is open
+    "copy.after",  # they are there for good, and in the database too
+    "move.before",  # the database says that they are in the archive, and has lost their rows; the transaction is open
+    "move.after",  # that is durable; rows of a large one may be left
+    "clear.before",  # rows that were left are deleted, the transaction is open
+    "clear.after",  # so many of them are gone
+]
+PointName: TypeAlias = CrashpointName | MoveName
+Hook: TypeAlias = Callable[[PointName], None]
 
 NAMES: tuple[CrashpointName, ...] = get_args(CrashpointName)
+MOVE_NAMES: tuple[MoveName, ...] = get_args(MoveName)
 
 
 class _Listener:
@@ -46,7 +56,7 @@ class _Listener:
 _LISTENER = _Listener()
 
 
-def crashpoint(name: CrashpointName) -> None:
+def crashpoint(name: PointName) -> None:
     """The process may die here. May raise whatever an installed hook raises; without one, nothing happens."""
     if _LISTENER.hook is not None:
         _LISTENER.hook(name)

@@ -17,7 +17,7 @@ from fsm_exec.lab.fork.latencies import measure_latencies
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.recordings.kept import tapes_directory
-from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.archive.archive_reads import open_where
 from fsm_exec.store.reads.execution_history import load_history
 
 
@@ -56,8 +56,8 @@ def load_forked_market(database: Path, execution_id: str, tapes: Path | None = N
     """Load an execution that has ended, and the tape kept of its market in `tapes` (None: beside the database). Raises
     UserError for one that is not there, has not ended, or whose tape was not kept, and CorruptSnapshot for a journal
     that cannot be folded."""
-    with open_read_only(database) as looked:
-        found = load_history(looked.connection, execution_id)
+    with open_where(database, execution_id) as connection:
+        found = load_history(connection, execution_id)
         history = list(replay_rows(found.journal))
         if not history:
             raise UserError(f"execution {execution_id} has no journal; see: fsm-exec db check")
@@ -67,7 +67,7 @@ def load_forked_market(database: Path, execution_id: str, tapes: Path | None = N
         if execution.limits is None:
             raise UserError(f"execution {execution_id} was accepted without a book and did nothing; choose another")
         until_us = max(execution.deadline_us, execution.ended_at_us or 0) + TAIL_US
-        kept = load_kept_market(looked.connection, tapes or tapes_directory(database), history, until_us)
+        kept = load_kept_market(connection, tapes or tapes_directory(database), history, until_us)
     latency = measure_latencies(kept.frames.changes, history)
     assert isinstance(latency.feed_us, int)
     shifted = tuple((at_us - latency.feed_us, change) for at_us, change in kept.tape.events)

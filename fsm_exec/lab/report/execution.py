@@ -29,7 +29,7 @@ from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.timeline import Timeline, build_timeline
 from fsm_exec.paper.tapes.tape import Tape, ticker_of_tape
 from fsm_exec.recordings.kept import tapes_directory
-from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.archive.archive_reads import open_where
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
 
 ROWS_MAX: Final = 200
@@ -48,8 +48,8 @@ def execution_sections(
     Raises UserError for an execution that is not there and a recording that does not cover it, and CorruptSnapshot for
     a journal that cannot be folded.
     """
-    with open_read_only(database) as looked:
-        found = load_history(looked.connection, execution_id)
+    with open_where(database, execution_id) as connection:
+        found = load_history(connection, execution_id)
         if found.metrics is not None and not with_rewards:
             found = replace(found, metrics=found.metrics.without_rewards())
         rows = list(replay_rows(found.journal))
@@ -59,8 +59,8 @@ def execution_sections(
         first_us = execution.accepted_at_us - 60_000_000
         last_us = max(execution.ended_at_us or rows[-1].row.at_us, execution.deadline_us)
         last_us += LOOK_AHEAD_US + (last_us - execution.accepted_at_us) // MARGIN_SHARE
-        stored = load_books(looked.connection, execution.terms.ticker, execution.outcome, first_us, last_us)
-        kept = None if recording is not None else _kept(looked.connection, database, rows, last_us)
+        stored = load_books(connection, execution.terms.ticker, execution.outcome, first_us, last_us)
+        kept = None if recording is not None else _kept(connection, database, rows, last_us)
     story = build_timeline(rows, [book.taken_at_us for book in stored])
     if kept is not None:
         drawn = books_from_recording(kept, execution.outcome, *window_of(story))

@@ -5,13 +5,18 @@ Read only. The numbers are those of `desk`; this file says them.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import PriceGrid
 from fsm_exec.lab.blocks import BLOCK_WORDS
 from fsm_exec.lab.report import overview_figures as figures
 from fsm_exec.lab.report.execution import PICTURE_AND_COST, execution_sections
@@ -36,7 +41,7 @@ from fsm_exec.lab.report.page import Picture, Section
 from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.theme import colours
 from fsm_exec.lab.review import BY_OWNER
-from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.archive.archive_reads import read_everywhere
 from fsm_exec.store.reads import report_queries
 from fsm_exec.store.reads.api_queries import load_environment, load_halted_at
 from fsm_exec.store.reads.report_queries import WorkedExecution
@@ -53,11 +58,11 @@ def overview_sections(
     """Title, facts and sections of the database at `path`; rows that cannot be read are named in `damage`.
     `with_rewards`: costs are shown with what programmes are estimated to pay. Raises UserError for what is none of
     ours, and for a database without an execution."""
-    with open_read_only(path) as found:
-        executions = report_queries.load_worked(found.connection, damage)
-        markouts = report_queries.load_markouts(found.connection, damage)
-        grids = report_queries.load_grids(found.connection, damage)
-        exchange, halted = load_environment(found.connection), load_halted_at(found.connection)
+    found = read_everywhere(path, partial(_load, damage=damage), [] if damage is None else damage)
+    executions = sorted((one for part in found for one in part.executions), key=lambda one: one.accepted_us)
+    markouts = {key: total for part in found for key, total in part.markouts.items()}
+    grids = {ticker: grid for part in reversed(found) for ticker, grid in part.grids.items()}
+    exchange, halted = found[0].exchange, found[0].halted
     if not executions:
         raise UserError(f"{path} holds no execution, so there is nothing to report")
     members = score_executions(executions, with_rewards=with_rewards)
@@ -73,6 +78,26 @@ def overview_sections(
         }
         sections = [*_costs(rows, hues), _liquidity(by_bucket), *sections, _dearest(members)]
     return f"Executions of {path.name}", facts, [*sections, _newest(executions)]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database, or one of its archives, has."""
+
+    executions: list[WorkedExecution]
+    markouts: dict[tuple[str, int], report_queries.Markout]
+    grids: dict[str, PriceGrid]
+    exchange: str | None
+    halted: str | None
+
+
+def _load(connection: sqlite3.Connection, damage: list[str] | None) -> _Part:
+    return _Part(
+        executions=report_queries.load_worked(connection, damage),
+        markouts=report_queries.load_markouts(connection, damage),
+        grids=report_queries.load_grids(connection, damage),
+        exchange=load_environment(connection),
+        halted=load_halted_at(connection),
+    )
 
 
 def overview_pictures(path: Path, sections: Sequence[Section], *, with_rewards: bool = True) -> list[Picture]:

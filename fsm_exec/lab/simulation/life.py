@@ -86,7 +86,7 @@ def doors_at_crash_points() -> Iterator[set[str]]:
     """Every crash point is a door of the life in whose context it is visited. Gives the names visited."""
     visited: set[str] = set()
 
-    def visit(name: crashpoints.CrashpointName) -> None:
+    def visit(name: crashpoints.PointName) -> None:
         life = LIFE.get()
         if life is not None:
             visited.add(name)

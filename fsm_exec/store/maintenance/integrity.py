@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
@@ -19,6 +20,8 @@ from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.text import one_line
+from fsm_exec.store.archive.archive_checks import check_archives, is_left_by_move
+from fsm_exec.store.archive.archive_reads import load_archives
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.files.migrations import migrate
 from fsm_exec.store.maintenance.integrity_columns import column_differences
@@ -50,7 +53,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class IntegrityReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`snapshots` counts executions by the version of their snapshot; `folded` those held against their journal."""
+    """`snapshots` counts executions by the version of their snapshot; `folded` those held against their journal.
+    `archives`: how many executions moved into each, all of them beside those counted here."""
 
     schema_version: int
     instance: str | None
@@ -59,46 +63,66 @@ class IntegrityReport(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: dict[int, int]
     folded: int
     findings: list[Finding]
+    archives: dict[str, int] = {}
 
 
-def check_database(path: Path, *, every: bool) -> IntegrityReport:
-    """Look at everything; with `every`, fold the finished executions too. Raises UserError for what cannot be opened
-    as a database of ours at all."""
+def check_database(path: Path, *, every: bool, with_archives: bool = True) -> IntegrityReport:
+    """Look at everything, also in its archives; with `every`, fold the finished executions too. Raises UserError for
+    what cannot be opened as a database of ours at all."""
     with open_read_only(path) as looked:
-        connection = looked.connection
-        findings = [
-            *_schema(connection),
-            *_pages(connection),
-            *_references(connection),
-            *_metrics(connection),
-            *_edges(connection),
-            *_account(connection),
-            *_alerts(connection),
-        ]
-        findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
-        stored: list[StoredExecution] = []
-        instance = None
+        report = _check(looked.connection, every=every)
+        findings = list(report.findings)
         try:
-            (instance,) = connection.execute("SELECT instance FROM meta").fetchone() or (None,)
-            stored = execution_reads.load_executions(connection)
-        except (*DATABASE_ERRORS, ValueError) as error:
-            findings.append(Finding(None, f"the executions cannot be listed: {error}"))
-        snapshots: dict[int, int] = {}
-        folded = 0
-        for one in stored:
-            snapshots[one.snapshot_version] = snapshots.get(one.snapshot_version, 0) + 1
-            fold = every or one.state not in EXECUTION_ENDS
-            folded += fold
-            findings += [Finding(one.execution_id, what) for what in _execution(connection, one, fold=fold)]
-        return IntegrityReport(
+            archives = load_archives(looked.connection)
+            if with_archives:
+                found = check_archives(path, looked.connection, archives, lambda one: _check(one, every=every).findings)
+                findings += [Finding(*finding) for finding in found]
+        except DATABASE_ERRORS as error:
+            archives = []
+            findings.append(Finding(None, f"archives: {error}"))
+        return replace(
+            report,
             schema_version=looked.schema_version,
-            instance=instance,
             read=looked.how,
-            executions=len(stored),
-            snapshots=dict(sorted(snapshots.items())),
-            folded=folded,
             findings=[Finding(found.execution_id, one_line(found.what)) for found in findings],
+            archives={one.name: one.executions for one in archives},
         )
+
+
+def _check(connection: sqlite3.Connection, *, every: bool) -> IntegrityReport:
+    findings = [
+        *_schema(connection),
+        *_pages(connection),
+        *_references(connection),
+        *_metrics(connection),
+        *_edges(connection),
+        *_account(connection),
+        *_alerts(connection),
+    ]
+    findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
+    stored: list[StoredExecution] = []
+    instance = None
+    try:
+        (instance,) = connection.execute("SELECT instance FROM meta").fetchone() or (None,)
+        stored = execution_reads.load_executions(connection)
+    except (*DATABASE_ERRORS, ValueError) as error:
+        findings.append(Finding(None, f"the executions cannot be listed: {error}"))
+    snapshots: dict[int, int] = {}
+    folded = 0
+    for one in stored:
+        snapshots[one.snapshot_version] = snapshots.get(one.snapshot_version, 0) + 1
+        fold = every or one.state not in EXECUTION_ENDS
+        folded += fold
+        findings += [Finding(one.execution_id, what) for what in _execution(connection, one, fold=fold)]
+    return IntegrityReport(
+        schema_version=0,
+        instance=instance,
+        read="in place",
+        executions=len(stored),
+        snapshots=dict(sorted(snapshots.items())),
+        folded=folded,
+        findings=findings,
+    )
 
 
 def _schema(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -172,10 +196,14 @@ def _alerts(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def _references(connection: sqlite3.Connection) -> Iterator[Finding]:
     try:
-        for number, (table, row, parent, _) in enumerate(connection.execute("PRAGMA foreign_key_check")):
+        number = 0
+        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+            if is_left_by_move(connection, table, row):
+                continue
             if number == FINDINGS_MAX:
                 yield Finding(None, "references: and more")
                 return
+            number += 1
             yield Finding(None, f"references: row {row} of {table} refers to a row of {parent} that is not there")
     except DATABASE_ERRORS as error:
         yield Finding(None, f"references: {error}")

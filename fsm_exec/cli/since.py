@@ -1,0 +1,32 @@
+"""Times on a command line that lie in the past: as a date, as a time, or as a number of days."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.times import DAY_S
+from fsm_exec.core.values.units import US_PER_S
+from fsm_exec.runtime.system_time import system_us
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DAYS_DIGITS_MAX: Final = 6
+_DATE_CHARS: Final = len("2026-10-01")
+
+
+def parse_since_us(option: str, text: str) -> int:
+    """Parse `2026-10-01` (UTC), a time with its zone, or how many days back. Raises UserError that names the option."""
+    try:
+        if text.isascii() and text.isdigit() and len(text) <= DAYS_DIGITS_MAX:
+            return max(0, system_us() - int(text) * DAY_S * US_PER_S)
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is not None and at.tzinfo is None and len(text) == _DATE_CHARS:
+        at = at.replace(tzinfo=UTC)
+    if at is None or at.tzinfo is None:
+        raise UserError(
+            f"{option} {text[:40]!r} is no time with its zone, nor a number of days; try 2026-10-01T00:00:00Z"
+        )
+    return max(0, (at - EPOCH) // timedelta(microseconds=1))
