@@ -12,16 +12,18 @@ import re
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
 from fsm_exec.cli.command_list import COMMANDS, GROUPS
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, first_of
 from fsm_exec.core.text import one_line, suggestion
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _NO_CHOICE = re.compile(r"'(.*?)' is not one of ", re.DOTALL)  # how click says it
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
@@ -49,9 +51,10 @@ class Commands(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that begin so, and the options; none of them is loaded for it."""
-        found = [
-            CompletionItem(name, help=one.summary) for name, one in COMMANDS.items() if name.startswith(incomplete)
-        ]
+        from click.shell_completion import CompletionItem  # only a shell asks
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=COMMANDS[name].summary) for name in names]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -7,14 +7,15 @@ import pty
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.support import ROOT, environment
+from tests.cli.support import environment
 
-SCRIPTS = Path(shutil.which("fsm-exec") or ROOT / ".venv" / "bin" / "fsm-exec").parent
+SCRIPTS = Path(sys.executable).parent
 VARIABLE = "_FSM_EXEC_COMPLETE"
 BASH = """
 eval "$(_FSM_EXEC_COMPLETE=bash_source fsm-exec)"
