@@ -114,10 +114,12 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first. `next_before` is the `before` of the next page, null: there is none."""
+    """Newest first. `next_before` is the `before` of the next page, null: there is none. `damage` names archives that
+    cannot be read: what is in them is left out."""
 
     executions: list[ExecutionSummary]
     next_before: str | None
+    damage: list[str] = []
 
 
 class ShowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

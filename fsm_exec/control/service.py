@@ -320,9 +320,11 @@ class Control:
 
     async def page(self, query: ListQuery) -> Page:
         filters = msgspec.structs.asdict(query)
-        found = await self._store.load_listing(Filter(**{**filters, "limit": query.limit + 1}))
+        damage: list[str] = []
+        found = await self._store.load_listing(Filter(**{**filters, "limit": query.limit + 1}), damage)
         shown = found[: query.limit]
-        return Page(executions=shown, next_before=shown[-1].execution_id if len(found) > len(shown) else None)
+        before = shown[-1].execution_id if len(found) > len(shown) else None
+        return Page(executions=shown, next_before=before, damage=damage)
 
     async def show(self, execution_id: str, journal_lines: int) -> ExecutionDetail:
         detail = await self._store.load_detail(execution_id, journal_lines)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import trio
 from msgspec.structs import replace
@@ -61,6 +62,7 @@ from fsm_exec.store.alert_rows import (
     Quarantine,
 )
 from fsm_exec.store.api_rows import ExecutionDetail, ExecutionSummary, Transition
+from fsm_exec.store.archive import archive_reads, archived_lists
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
@@ -86,9 +88,18 @@ from fsm_exec.store.reads import (
 )
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
 Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
 FILE_CHECK_INTERVAL_S = 2.0  # so long at most an engine works on a database that is gone
 EMBEDDED = "embedded"  # the exchange inside of `demo`
+
+
+class LoadOne(Protocol[T_co]):
+    """Loads something of one execution."""
+
+    def __call__(self, connection: sqlite3.Connection, /, *, execution_id: str) -> T_co: ...
 
 
 class SqliteStore:
@@ -278,8 +289,19 @@ class SqliteStore:
     async def load_lately_filled(self) -> list[StoredExecution]:
         return await self._writer.read(execution_reads.load_lately_filled)
 
+    async def _read_one(self, execution_id: str, load: LoadOne[T]) -> T:
+        """Read of an execution where it is, in the database or in an archive."""
+        return await self._writer.read(
+            functools.partial(
+                archive_reads.read_one,
+                database=self._opened.path,
+                execution_id=execution_id,
+                read=functools.partial(load, execution_id=execution_id),
+            )
+        )
+
     async def load_execution(self, execution_id: str) -> StoredExecution | None:
-        return await self._writer.read(functools.partial(execution_reads.load_execution, execution_id=execution_id))
+        return await self._read_one(execution_id, execution_reads.load_execution)
 
     async def load_owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
         return await self._writer.read(functools.partial(recovery.load_owners, order_ids=order_ids))
@@ -291,34 +313,37 @@ class SqliteStore:
         return await self._writer.read(execution_reads.load_executions)
 
     async def load_journal(self, execution_id: str) -> list[JournalRow]:
-        return await self._writer.read(functools.partial(execution_reads.load_journal, execution_id=execution_id))
+        return await self._read_one(execution_id, execution_reads.load_journal)
 
     async def load_metrics(self, execution_id: str) -> MetricsRow | None:
-        return await self._writer.read(functools.partial(execution_reads.load_metrics, execution_id=execution_id))
+        return await self._read_one(execution_id, execution_reads.load_metrics)
 
-    async def load_listing(self, wanted: api_queries.Filter) -> list[ExecutionSummary]:
-        return await self._writer.read(functools.partial(api_queries.load_listing, wanted=wanted))
+    async def load_listing(self, wanted: api_queries.Filter, damage: list[str] | None = None) -> list[ExecutionSummary]:
+        """Load executions newest first, those in archives too; archives that cannot be read are named in `damage`."""
+        load, lines = archived_lists.load_listing, [] if damage is None else damage
+        return await self._writer.read(functools.partial(load, database=self._opened.path, wanted=wanted, damage=lines))
 
     async def load_detail(self, execution_id: str, journal_lines: int) -> ExecutionDetail | None:
-        return await self._writer.read(
-            functools.partial(api_queries.load_detail, execution_id=execution_id, journal_lines=journal_lines)
-        )
+        """Load what is shown of an execution. Raises UserError for one in an archive that cannot be read."""
+        load = functools.partial(api_queries.load_detail, journal_lines=journal_lines)
+        return await self._read_one(execution_id, load)
 
     async def load_steps_of_all(self, position: int, at_most: int) -> list[Transition]:
-        return await self._writer.read(
-            functools.partial(journal_steps.load_steps_of_all, position=position, at_most=at_most)
-        )
+        """Load the steps after `position`. Raises UserError if some of them are in an archive that cannot be read."""
+        load, path = archived_lists.load_steps_of_all, self._opened.path
+        return await self._writer.read(functools.partial(load, database=path, position=position, at_most=at_most))
 
     async def load_steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[Transition]:
-        return await self._writer.read(
-            functools.partial(journal_steps.load_steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
-        )
+        load = functools.partial(journal_steps.load_steps_of_one, seq=seq, at_most=at_most)
+        return await self._read_one(execution_id, load)
 
     async def load_newest_position(self) -> int:
         return await self._writer.read(journal_steps.load_newest_position)
 
     async def load_submission(self, key: str) -> api_queries.EarlierSubmission | None:
-        return await self._writer.read(functools.partial(api_queries.load_submission, key=key))
+        """Load what was accepted under a key. Raises UserError if it is in an archive that cannot be read."""
+        load, path = archived_lists.load_submission, self._opened.path
+        return await self._writer.read(functools.partial(load, database=path, key=key))
 
     async def count_unfinished(self) -> int:
         return await self._writer.read(api_queries.count_unfinished)

@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 import trio
 
-from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, StoreFailed
+from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, StoreFailed, UserError
 from fsm_exec.store.batch import JobResult, write_batch
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import Job
@@ -278,7 +278,7 @@ class Writer:
         self._room.unpark()
         try:
             waiting.result = await self._lane.run(waiting.function)
-        except CorruptSnapshot as error:  # one damaged row: the caller that needs it fails, not the store
+        except (CorruptSnapshot, UserError) as error:  # a damaged row, a missing archive: its caller fails, no other
             waiting.error = error
         except Exception as error:
             waiting.error = StoreFailed(f"reading the database failed: {error}")

@@ -14,6 +14,7 @@ from rich.table import Table
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, print_json
 from fsm_exec.cli.daemon.execution_tables import list_columns, print_detail, word_of
 from fsm_exec.cli.daemon.risk_commands import describe_standing
+from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.tables.columns import open_console, print_rendered, print_table
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
@@ -45,6 +46,7 @@ def list_executions(daemon: Client, *, as_json: bool, **query: object) -> None:
     print_table(list_columns(page.executions, system_us()))
     if page.next_before is not None:
         say(f"more: fsm-exec list --before {page.next_before}")
+    say_damage(page.damage)
 
 
 NOTE_LOOKS: Final = 5

@@ -22,7 +22,6 @@ from fsm_exec.store.maintenance.read_only import open_read_only
 T = TypeVar("T")
 
 _FIND: Final = "SELECT archive FROM archived_executions WHERE execution_id = ?"
-_BY_KEY: Final = "SELECT execution_id, archive FROM archived_executions WHERE key = ?"
 _ALL: Final = (
     "SELECT name, executions, newest_row, newest_position, newest_ended FROM archives ORDER BY newest_row DESC"
 )
@@ -44,12 +43,6 @@ def find_archive(connection: sqlite3.Connection, execution_id: str) -> str | Non
     return None if row is None else str(row[0])
 
 
-def find_archived_key(connection: sqlite3.Connection, key: str) -> tuple[str, str] | None:
-    """Return the execution that moved and was asked for under this key, with its archive's name; None: none did."""
-    row = connection.execute(_BY_KEY, (key,)).fetchone()
-    return None if row is None else (str(row[0]), str(row[1]))
-
-
 def load_archives(connection: sqlite3.Connection) -> list[ArchiveRow]:
     """Load all archives, that of the newest execution first."""
     return [ArchiveRow(*row) for row in connection.execute(_ALL)]
@@ -63,6 +56,34 @@ def open_named_archive(database: Path, name: str) -> Iterator[sqlite3.Connection
         raise UserError(f"the archive {path} is not there; put it back: what moved into it is nowhere else")
     with open_archive(path) as connection:
         yield connection
+
+
+@contextmanager
+def at_one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have all that is read in the block be as of one moment: what moves meanwhile is not between two looks."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # an error of SQLite's may have ended it
+            connection.execute("ROLLBACK")
+
+
+def read_one(
+    connection: sqlite3.Connection, database: Path | None, execution_id: str, read: Callable[[sqlite3.Connection], T]
+) -> T:
+    """Return what `read` returns of the connection that has this execution: the given one, also if it does not know it,
+    or its archive's. `database` None: it is in memory, and has no archives. Raises UserError for an archive that cannot
+    be read."""
+    with at_one_moment(connection):
+        name = None if database is None else find_archive(connection, execution_id)
+        if name is None or database is None:
+            return read(connection)
+    with open_named_archive(database, name) as archive:
+        return read(archive)
 
 
 @contextmanager

@@ -65,6 +65,11 @@ class OpenDatabase(msgspec.Struct, frozen=True):
     lost: Lost | None = None
     number: int = 0
 
+    @property
+    def path(self) -> Path | None:
+        """Where the file is; None: it is in memory."""
+        return None if self.held is None else self.held.path
+
 
 def open_database(opening: OpenRequest) -> OpenDatabase:
     """Create or open, migrate, and prove writable. Raises UserError, and LockHeld while another engine has the file."""

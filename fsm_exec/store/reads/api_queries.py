@@ -40,7 +40,8 @@ _NEVER_NULL: Final = (
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which executions to list, newest first. `before` is the last execution of the page before, None for the first
-    page; `unfinished`, `ended` and `quarantined` leave out all others. Of `ended` the newest is what moved last."""
+    page; `unfinished`, `ended` and `quarantined` leave out all others. Of `ended` the newest is what moved last.
+    `before_row` says the same as `before` by the number of the row."""
 
     state: str | None = None
     ticker: str | None = None
@@ -48,6 +49,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     ended: bool = False
     quarantined: bool = False
     before: str | None = None
+    before_row: int | None = None
     limit: int
 
 
@@ -93,6 +95,9 @@ def load_listing(connection: sqlite3.Connection, wanted: Filter) -> list[Executi
     if wanted.before is not None:
         conditions.append("e.rowid < (SELECT rowid FROM execution_state WHERE execution_id = ?)")
         values.append(wanted.before)
+    if wanted.before_row is not None:
+        conditions.append("e.rowid < ?")
+        values.append(wanted.before_row)
     order = "e.updated_at" if wanted.ended else "e.rowid"
     statement = f"{_SUMMARY} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC LIMIT ?"
     return _summaries(connection, statement, (*values, wanted.limit))

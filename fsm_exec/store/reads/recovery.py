@@ -24,7 +24,10 @@ _BOOK = (
 
 
 _LAST = "SELECT (SELECT max(updated_at) FROM execution_state), (SELECT created_at FROM meta)"
-_KNOWN = "SELECT 1 FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
+_KNOWN = (
+    "SELECT 1 FROM split_orders WHERE execution_id = :execution_id AND client_order_id = :name "
+    "UNION ALL SELECT 1 FROM archived_executions WHERE execution_id = :execution_id"
+)
 
 
 def load_start(connection: sqlite3.Connection) -> StartPoint:
@@ -42,7 +45,9 @@ def find_unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) ->
     found = []
     for name in names:
         named = parse_order_name(name)
-        if named is not None and connection.execute(_KNOWN, (named.execution_id, name)).fetchone() is None:
+        if named is None:
+            continue
+        if connection.execute(_KNOWN, {"execution_id": named.execution_id, "name": name}).fetchone() is None:
             found.append(name)
     return found
 
