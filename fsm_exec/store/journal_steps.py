@@ -40,7 +40,9 @@ def load_newest_position(connection: sqlite3.Connection) -> int:
 
 def load_newest_at(connection: sqlite3.Connection) -> int | None:
     """Return when the last step of all was saved; None if there is none, or its time cannot be read."""
-    row = connection.execute("SELECT at FROM execution_events ORDER BY position DESC LIMIT 1").fetchone()
+    row = connection.execute(
+        "SELECT at FROM execution_events WHERE position = (SELECT max(position) FROM execution_events)"
+    ).fetchone()
     with suppress(ValueError, TypeError):
         return None if row is None else from_iso(row[0])
     return None

@@ -56,7 +56,8 @@ WARM_UP_S: Final = 30
 AFTER_S: Final = 330  # until the last markout
 METHODS: Final = ("simple_limit", "deadline_walker", "dynamic_depth_walker", "adaptive_limit")
 OUTCOMES: Final[tuple[Outcome, Outcome]] = ("yes", "no")
-SKIPPED: Final = ("meta", "meta_history", "methods", "sqlite_sequence")
+BY_TRIGGERS: Final = ("unscored_executions", "unsettled_markets")  # written for each row of other tables
+SKIPPED: Final = ("meta", "meta_history", "methods", "sqlite_sequence", *BY_TRIGGERS)
 VALUES: Final = {"yes": "1.00000", "no": "0.00000"}  # every market ends YES
 
 # What is another in each copy: the execution's number, the first part of an exchange's id, the day in the name of a
@@ -95,7 +96,17 @@ class Copy:
 
 def make_big_database(path: Path, executions: int, say: Callable[[str], object] = lambda _: None) -> None:
     """Make the database at `path`, which must not be there, with so many executions, rounded up to whole blocks."""
+    make_block(path)
+    multiply_block(path, executions, say)
+
+
+def make_block(path: Path) -> None:
+    """Make a database of the hundred alone."""
     run_virtual(partial(_work, path), seed=SEED)
+
+
+def multiply_block(path: Path, executions: int, say: Callable[[str], object] = lambda _: None) -> None:
+    """Add copies of the hundred in the database at `path` until it has so many executions."""
     copies = -(-executions // BLOCK)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = OFF", "cache_size = -200000"):

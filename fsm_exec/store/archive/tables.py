@@ -69,6 +69,8 @@ KEPT: Final[dict[str, str]] = {
     "risk_state": "is the brake's",
     "risk_log": "is the brake's",
     "event_shapes": "are of events",
+    "unscored_executions": "has none of which the cost is reckoned",
+    "unsettled_markets": "has no market that is settled",
     "archives": "says which archives there are",
     "archived_executions": "says what is in which archive",
     "archived_books": "says what the fills in the archives came to",

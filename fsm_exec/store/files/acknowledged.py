@@ -30,7 +30,7 @@ BYTES: Final = 200  # of the whole file, always: it is written over in place, wi
 
 _NEWEST: Final = (
     "SELECT (SELECT max(rowid) FROM execution_state), (SELECT max(rowid) FROM execution_events), "
-    "(SELECT execution_id FROM execution_state ORDER BY rowid DESC LIMIT 1)"
+    "(SELECT execution_id FROM execution_state WHERE rowid = (SELECT max(rowid) FROM execution_state))"
 )
 
 

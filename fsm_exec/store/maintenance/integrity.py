@@ -25,6 +25,7 @@ from fsm_exec.store.archive.archive_reads import load_archives
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.files.migrations import migrate
 from fsm_exec.store.maintenance.integrity_columns import column_differences
+from fsm_exec.store.maintenance.integrity_sets import set_differences
 from fsm_exec.store.maintenance.integrity_values import unreadable_values
 from fsm_exec.store.maintenance.read_only import How, open_read_only
 from fsm_exec.store.reads import account_reads, alert_reads, execution_reads
@@ -98,6 +99,7 @@ def _check(connection: sqlite3.Connection, *, every: bool) -> IntegrityReport:
         *_edges(connection),
         *_account(connection),
         *_alerts(connection),
+        *(Finding(None, what) for what in set_differences(connection)),
     ]
     findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
     stored: list[StoredExecution] = []

@@ -82,7 +82,10 @@ _OPENING: Final = "SELECT ticker, quantity, cost, realized, fees, opened_at FROM
 _DIFFERENCE: Final = "SELECT kind, ticker, found_at, ours, theirs, cause, gone_at FROM account_differences"
 _LOOK: Final = "SELECT looked_at, first_at, balance, explained FROM account_look"
 _RISK: Final = "SELECT state, why, since_at, day, day_start, peak, equity FROM risk_state"
-_LOG: Final = "SELECT id, at, moved_from, moved_by, moved_to, who, why, figures FROM risk_log ORDER BY id DESC LIMIT ?"
+_LOG: Final = (
+    "SELECT id, at, moved_from, moved_by, moved_to, who, why, figures FROM risk_log "
+    "WHERE id <= (SELECT max(id) FROM risk_log) ORDER BY id DESC LIMIT ?"
+)
 _SHAPE: Final = "SELECT event, series, mutually_exclusive, tickers FROM event_shapes ORDER BY event"
 _MARKETS: Final = "SELECT ticker, event, series FROM markets"
 

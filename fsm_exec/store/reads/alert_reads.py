@@ -14,7 +14,7 @@ _ALERT: Final = (
     "SELECT id, at, kind, subject, text, urgent, recovery, times, last_at, over_at, state, settled_at FROM alerts"
 )
 _DELIVERY: Final = "SELECT alert_id, channel, attempts, tried_at, next_at, delivered_at, why FROM alert_deliveries"
-NEWEST: Final = f"{_ALERT} ORDER BY id DESC LIMIT ?"
+NEWEST: Final = f"{_ALERT} WHERE id <= (SELECT max(id) FROM alerts) ORDER BY id DESC LIMIT ?"
 STANDING: Final = f"{_ALERT} INDEXED BY alerts_standing WHERE over_at IS NULL ORDER BY id DESC LIMIT ?"
 PENDING: Final = f"{_ALERT} WHERE state = 'pending' AND id > ? ORDER BY id LIMIT ?"
 PENDING_OF: Final = f"{_ALERT} WHERE state = 'pending' AND id > ? AND urgent = ? ORDER BY id LIMIT ?"

@@ -14,6 +14,7 @@ import msgspec
 
 from fsm_exec.core.errors import CorruptSnapshot, DamagedRow
 from fsm_exec.core.execution.describe import describe_all
+from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.snapshot import decode_entry
 from fsm_exec.core.values.units import CountE2, format_count, format_money, format_price, parse_count
 from fsm_exec.store.api_rows import ChildOrder, ExecutionDetail, ExecutionSummary, FillLine, JournalLine
@@ -22,8 +23,9 @@ from fsm_exec.store.reads import execution_reads
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-UNFINISHED = "state NOT IN ('filled', 'cancelled')"
+UNFINISHED = execution_reads.UNFINISHED
 ENDED = "state IN ('filled', 'cancelled')"
+EVER: Final = "9999"  # later than any time's text
 UNREADABLE: Final = "?"
 _NEVER_NULL: Final = (
     "execution_id",
@@ -79,28 +81,54 @@ _JOURNAL = (
 
 def load_listing(connection: sqlite3.Connection, wanted: Filter) -> list[ExecutionSummary]:
     """Newest first; empty if `before` is unknown."""
-    conditions, values = ["1 = 1"], list[object]()
+    conditions, values = list[str](), list[object]()
     if wanted.state is not None:
-        conditions.append("e.state = ?")
+        conditions.append("state = ?")
         values.append(wanted.state)
     if wanted.ticker is not None:
-        conditions.append("e.ticker = ?")
+        conditions.append("ticker = ?")
         values.append(wanted.ticker)
-    if wanted.unfinished:
-        conditions.append(f"e.{UNFINISHED}")
-    if wanted.ended:
-        conditions.append(f"e.{ENDED}")
+    if wanted.unfinished or _is_under_way(wanted):
+        conditions.append(UNFINISHED)
+    if wanted.ended or wanted.state in EXECUTION_ENDS:
+        conditions.append(ENDED)
     if wanted.quarantined:
-        conditions.append("e.quarantine IS NOT NULL")
+        conditions.append("quarantine IS NOT NULL")
     if wanted.before is not None:
-        conditions.append("e.rowid < (SELECT rowid FROM execution_state WHERE execution_id = ?)")
+        conditions.append("rowid < (SELECT rowid FROM execution_state WHERE execution_id = ?)")
         values.append(wanted.before)
     if wanted.before_row is not None:
-        conditions.append("e.rowid < ?")
+        conditions.append("rowid < ?")
         values.append(wanted.before_row)
-    order = "e.updated_at" if wanted.ended else "e.rowid"
-    statement = f"{_SUMMARY} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC LIMIT ?"
+    index, order = _way_to(wanted), "rowid"
+    if wanted.ended:
+        order = "updated_at"
+        conditions.append(f"updated_at < '{EVER}'")
+    if index is None:
+        conditions.append("rowid <= (SELECT max(rowid) FROM execution_state)")
+    among = "execution_state" if index is None else f"execution_state INDEXED BY {index}"
+    # The rows are chosen first: whole ones, with their snapshots, are read of those alone that are shown.
+    chosen = f"SELECT rowid FROM {among} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC LIMIT ?"
+    statement = f"{_SUMMARY} WHERE e.rowid IN ({chosen}) ORDER BY e.{order} DESC"
     return _summaries(connection, statement, (*values, wanted.limit))
+
+
+def _is_under_way(wanted: Filter) -> bool:
+    return wanted.state is not None and wanted.state not in EXECUTION_ENDS
+
+
+def _way_to(wanted: Filter) -> str | None:
+    """Return the index that has the fewest rows beside those wanted; None: they are found by their number. It is named
+    in the statement, since SQLite guesses without knowing how many executions have ended."""
+    if wanted.ticker is not None:
+        return "execution_state_by_market"
+    if wanted.quarantined:
+        return "execution_state_quarantined"
+    if wanted.unfinished or _is_under_way(wanted):
+        return "execution_state_unfinished"
+    if wanted.state is not None:
+        return "execution_state_ended_as"
+    return "execution_state_ended" if wanted.ended else None
 
 
 def load_detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int) -> ExecutionDetail | None:

@@ -35,7 +35,7 @@ _RECENT = (
 )
 _OLD = (
     "SELECT id FROM order_book_snapshots WHERE taken_at < ? AND (why = 'interval' OR why = 'decision') "
-    "ORDER BY id LIMIT ?"
+    "ORDER BY taken_at, id LIMIT ?"
 )
 _REWARDS = (
     f"SELECT {', '.join(RewardRow.__struct_fields__)} FROM execution_rewards WHERE execution_id = ? ORDER BY program_id"
@@ -98,7 +98,7 @@ def _millionths(value: str) -> int:
 
 def load_unsettled_markets(connection: sqlite3.Connection) -> list[str]:
     """Markets with fills whose settlement is not stored."""
-    return [ticker for (ticker,) in connection.execute(f"SELECT DISTINCT s.ticker {_UNSETTLED} ORDER BY s.ticker")]
+    return [str(ticker) for (ticker,) in connection.execute("SELECT ticker FROM unsettled_markets ORDER BY ticker")]
 
 
 def load_unsettled_fills(connection: sqlite3.Connection, ticker: str) -> list[MarkoutDue]:

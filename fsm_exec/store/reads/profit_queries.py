@@ -20,9 +20,16 @@ from fsm_exec.store.archive.moving import load_archived_sums
 from fsm_exec.store.damaged_rows import decode_column, decode_rows, text_of
 from fsm_exec.store.reads.account_reads import load_all_books, load_books
 
+_EACH: Final = (  # by index from one ticker to the next: as many steps as there are markets, not rows
+    "{name} (ticker) AS (SELECT min(ticker) FROM {table} UNION ALL SELECT (SELECT min(ticker) FROM {table} later "
+    "WHERE later.ticker > {name}.ticker) FROM {name} WHERE {name}.ticker IS NOT NULL)"
+)
+_TABLES: Final = {"worked": "execution_state", "by_hand": "account_fills", "taken_over": "account_adjustments"}
+_WITH_TICKERS: Final = (*_TABLES, "account_openings", "settlements")
 _TRADED: Final = (
-    "SELECT ticker FROM execution_state UNION SELECT ticker FROM account_fills UNION SELECT ticker FROM "
-    "account_openings UNION SELECT ticker FROM account_adjustments UNION SELECT ticker FROM settlements ORDER BY 1"
+    f"WITH RECURSIVE {', '.join(_EACH.format(name=name, table=table) for name, table in _TABLES.items())} "
+    f"SELECT ticker FROM ({' UNION '.join(f'SELECT ticker FROM {name}' for name in _WITH_TICKERS)}) "
+    "WHERE ticker IS NOT NULL ORDER BY ticker"
 )
 LAST_BOOK: Final = (
     "SELECT b.id, b.ticker, b.taken_at, b.yes_depth, b.no_depth, m.taker_fee_rate, m.maker_fee_rate "

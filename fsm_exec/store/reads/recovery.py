@@ -12,7 +12,7 @@ from fsm_exec.core.journal.rows import FillRow, OrderOwner, StartPoint
 from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.store.files.acknowledged import load_counts
-from fsm_exec.store.reads.execution_reads import fill_rows
+from fsm_exec.store.reads.execution_reads import UNFINISHED, fill_rows
 from fsm_exec.store.reads.observations import book_of
 
 IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters
@@ -23,7 +23,11 @@ _BOOK = (
 )
 
 
-_LAST = "SELECT (SELECT max(updated_at) FROM execution_state), (SELECT created_at FROM meta)"
+_LAST = (
+    "SELECT (SELECT max(at) FROM (SELECT max(updated_at) AS at FROM execution_state INDEXED BY execution_state_ended "
+    "WHERE state IN ('filled', 'cancelled') UNION ALL SELECT max(updated_at) FROM execution_state "
+    f"INDEXED BY execution_state_unfinished WHERE {UNFINISHED})), (SELECT created_at FROM meta)"
+)
 _KNOWN = (
     "SELECT 1 FROM split_orders WHERE execution_id = :execution_id AND client_order_id = :name "
     "UNION ALL SELECT 1 FROM archived_executions WHERE execution_id = :execution_id"
