@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -87,7 +88,7 @@ class Method:
     def takes_only(self) -> bool:
         return self.config.takes_only
 
-    @property
+    @cached_property
     def signals_read(self) -> frozenset[str] | None:
         return self.config.signals_read
 

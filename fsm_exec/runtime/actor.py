@@ -70,6 +70,7 @@ class Actor:
         "_may_act",
         "_on_stop",
         "_services",
+        "_signals_read",
         "caught_up",
         "ends_regardless",
         "execution",
@@ -100,6 +101,7 @@ class Actor:
         self._first_event: AnyEvent | None = None
         self._may_act: Waitable | None = None
         self._algorithm = algorithm
+        self._signals_read = algorithm.signals_read
         self._grid = execution.terms.grid.seen_from(execution.outcome)
         self.feed = feed
         self._services = services
@@ -228,6 +230,9 @@ class Actor:
         crashpoint("decision.after")
         if step is None:
             return
+        seen = None
+        if isinstance(event, DecisionDue) and step.effects:
+            seen = self.feed.seen_by_observer(step.execution, event.view)
         # Saved first, sent after: a process that dies between the two has the writes in its outbox and looks them up.
         # Sent first, it could die without knowing of an order that is live.
         self.in_flight += 1  # the decided writes are sent when this returns
@@ -238,7 +243,7 @@ class Actor:
         self.execution = step.execution  # not before the save: a save that fails leaves the last durable state
         if is_fill:
             crashpoint("fill.after")
-        self._publish(event, step)
+        self._publish(event, step, seen)
         for write in step.effects:
             self.in_flight += 1
             self._services.requests.start_soon(self._send, write)
@@ -256,8 +261,9 @@ class Actor:
             self.inbox.clear_stop()
             self._services.log.exception("illegal_fact_after_end", execution=self.execution.execution_id)
 
-    def _publish(self, event: AnyEvent, step: Advance) -> None:
-        """Pass what is now durable on to the log, the order names and the account's own sizes."""
+    def _publish(self, event: AnyEvent, step: Advance, seen: MarketView | None) -> None:
+        """Pass what is now durable on to the log, the order names, the account's own sizes and, of a decision that
+        acts, with the market as it was `seen` then, to the observer."""
         after = step.execution
         self._services.own.update(after)
         self.feed.refresh_own()
@@ -276,8 +282,8 @@ class Actor:
                 seq=after.seq,
             )
         log_notes(step, self._services)
-        if isinstance(event, DecisionDue) and step.effects:
-            self.feed.notify_acted(after, event.view)
+        if seen is not None:
+            self.feed.notify_acted(after, seen)
         self.inbox.nudge()
 
     async def _send(self, write: Write) -> None:
@@ -341,7 +347,7 @@ class Actor:
         """Return the market for a decision: in the grid the execution was accepted under, whatever the market's is by
         now, and with the write tokens left: algorithms write less where they are scarce."""
         left = self._services.exchange.budget().write_left
-        return replace(self.feed.view_for(self.execution), grid=self._grid, write_tokens_left=left)
+        return replace(self.feed.view_for(self.execution, self._signals_read), grid=self._grid, write_tokens_left=left)
 
     def _timer_due_us(self) -> float:
         """Return when time alone moves core next: the closing leg begins, the deadline comes, or a cancel is due

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, MarketView, mid_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.machine import step
-from fsm_exec.core.market.book import Book, BookError, Level
+from fsm_exec.core.market.book import Book, BookError, Ladder, Level
 from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.signals.forecasts import SIGNALS_OF_FORECASTS
 from fsm_exec.core.signals.signal_tracker import SignalTracker
-from fsm_exec.core.signals.sweep_cost import SweepWatch
+from fsm_exec.core.signals.signals import Signals
+from fsm_exec.core.signals.sweep_cost import KEPT_UP, SweepWatch
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, complement, opposite
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.net_book import NetBook
@@ -29,6 +32,16 @@ MIDS_KEPT = 4_096
 TRADES_KEPT = 16_384
 FILLS_KEPT = 256
 YES_PLUS_NO_E5 = 100_000  # mid(yes) + mid(no) is a dollar
+SIGNALS_OF_ONE: Final = KEPT_UP | {"dry_up_ppm"}  # they depend on what the execution still wants
+
+
+class _Shown(NamedTuple):
+    """The ladders of a view, and what they were built from: the book, and our bids for its outcome and the other."""
+
+    book_seq: int
+    ours: Mapping[PriceE4, CountE2]
+    theirs: Mapping[PriceE4, CountE2]
+    ladders: tuple[Ladder, Ladder]
 
 
 class MarketFeed:
@@ -63,6 +76,7 @@ class MarketFeed:
         self.on_acted: Callable[[Execution, MarketView], None] | None = None
         self._listeners: dict[str, Callable[[], None]] = {}
         self._grids = {"yes": terms.grid, "no": terms.grid.mirrored()}
+        self._shown: dict[tuple[Outcome, int], _Shown] = {}  # the ladders of the newest views, by outcome and depth
 
     # Updates from the stream.
 
@@ -188,28 +202,41 @@ class MarketFeed:
         """Stop the nudges, and the signals that were computed for this execution."""
         self._listeners.pop(name, None)
         if self.net_book.tracker is not None:
-            self.net_book.tracker.watches.pop(name, None)
+            self.net_book.tracker.unwatch(name)
 
-    def view_for(self, execution: Execution) -> MarketView:
-        """Return what this execution's next decision sees, with the signals: the cost of taking is followed from its
-        first view until it unsubscribes."""
-        view = self.view(execution.outcome)
-        tracker = self.net_book.tracker
+    def view_for(self, execution: Execution, read: frozenset[str] | None = None) -> MarketView:
+        """Return what this execution's next decision sees, with the signals of `read` (None: all). What it costs to
+        take is followed from its first view until it unsubscribes, if that or the observer asks for it."""
+        tracker, now_us = self.net_book.tracker, self._wall.now_us()
         if tracker is None or self.state != "live":
-            return view
+            return self._view_at(now_us, execution.outcome, VIEW_DEPTH_LEVELS, None)
         name = execution.execution_id
-        remaining = CountE2(max(0, execution.target_e2 - execution.filled_e2))
-        watch = SweepWatch(execution.outcome, self.terms.fees, remaining, execution.deadline_us)
-        tracker.watch(name, watch, view.at_us)
-        return replace(view, signals=tracker.read(execution.outcome, view.at_us, name))
+        if read is None or self.on_acted is not None or not read.isdisjoint(SIGNALS_OF_ONE):
+            remaining = CountE2(max(0, execution.target_e2 - execution.filled_e2))
+            if name in tracker.watches:
+                tracker.want(name, remaining, now_us)
+            else:
+                outcome, fees, observed = execution.outcome, self.terms.fees, self.on_acted is not None
+                watch = SweepWatch(outcome, fees, remaining, execution.deadline_us, read, forecast=observed)
+                tracker.watch(name, watch, now_us)
+        signals = tracker.read(execution.outcome, now_us, name, read)
+        return self._view_at(now_us, execution.outcome, VIEW_DEPTH_LEVELS, signals)
+
+    def seen_by_observer(self, execution: Execution, view: MarketView) -> MarketView:
+        """Return the view of a decision that is about to act, with the signals that forecasts are made of instead of
+        its method's. To be called before anything else can happen: the market moves on while the decision is saved."""
+        tracker = self.net_book.tracker
+        if self.on_acted is None or tracker is None or view.signals is None:
+            return view
+        signals = tracker.read(execution.outcome, view.at_us, execution.execution_id, SIGNALS_OF_FORECASTS)
+        return replace(view, signals=signals)
 
     def view_with_signals(self, outcome: Outcome) -> MarketView:
-        """Return the whole market as it is now, with the signals that belong to no execution."""
-        view = self.view(outcome, depth=0)
-        tracker = self.net_book.tracker
-        if tracker is None or self.state != "live":
-            return view
-        return replace(view, signals=tracker.read(outcome, view.at_us))
+        """Return the whole market as it is now, with the signals that are given to everybody."""
+        tracker, now_us = self.net_book.tracker, self._wall.now_us()
+        live = tracker is not None and self.state == "live"
+        signals = tracker.read(outcome, now_us, None, frozenset()) if tracker is not None and live else None
+        return self._view_at(now_us, outcome, 0, signals)
 
     def volume_since(self, at_us: int) -> CountE2 | None:
         """Return the contracts traded since then; None if something was missed in that time."""
@@ -221,16 +248,17 @@ class MarketFeed:
         return CountE2(self.volume_e2 - before)
 
     def notify_acted(self, execution: Execution, view: MarketView) -> None:
-        """Pass on that an execution has decided on writes, having seen `view`; both are durable."""
+        """Pass on that an execution has decided on writes, with what the observer saw; both are durable."""
         if self.on_acted is not None:
             self.on_acted(execution, view)
 
     def view(self, outcome: Outcome, depth: int = VIEW_DEPTH_LEVELS) -> MarketView:
         """Return the market now, without signals; `depth` 0 gives every level."""
-        now_us = self._wall.now_us()
-        ticker = self.terms.ticker
-        other = opposite(outcome)
+        return self._view_at(self._wall.now_us(), outcome, depth, None)
+
+    def _view_at(self, now_us: int, outcome: Outcome, depth: int, signals: Signals | None) -> MarketView:
         mid = self._mid_e5
+        bids, asks = self._ladders(outcome, depth)
         return MarketView(
             at_us=now_us,
             book_seq=self.book_seq,
@@ -238,12 +266,23 @@ class MarketFeed:
             feed_age_us=now_us - self.heard_us,
             status=self.status,
             grid=self._grids[outcome],
-            bids=self.book.bids(outcome, depth, self._own.levels(ticker, outcome)),
-            asks=self.book.asks(outcome, depth, self._own.levels(ticker, other)),
+            bids=bids,
+            asks=asks,
             mid_e5=mid if mid is None or outcome == "yes" else YES_PLUS_NO_E5 - mid,
             spread_e4=self._spread_e4,
-            own_other_best_e4=self._own.best(ticker, other),
+            own_other_best_e4=self._own.best(self.terms.ticker, opposite(outcome)),
+            signals=signals,
         )
+
+    def _ladders(self, outcome: Outcome, depth: int) -> tuple[Ladder, Ladder]:
+        """Return the bids and offers without our own: built once for all views of one book and one state of ours."""
+        ticker = self.terms.ticker
+        ours, theirs = self._own.levels(ticker, outcome), self._own.levels(ticker, opposite(outcome))
+        shown = self._shown.get((outcome, depth))
+        if shown is None or shown.book_seq != self.book_seq or shown.ours is not ours or shown.theirs is not theirs:
+            bids, asks = self.book.bids(outcome, depth, ours), self.book.asks(outcome, depth, theirs)
+            shown = self._shown[outcome, depth] = _Shown(self.book_seq, ours, theirs, (bids, asks))
+        return shown.ladders
 
     def mid_before(self, at_us: int, outcome: Outcome) -> int | None:
         """Return the mid that stood just before exchange time `at_us`; None if it is older than what is kept."""

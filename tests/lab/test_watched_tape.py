@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from fsm_exec.algorithms import Settings
 from fsm_exec.core.algorithm.algorithm import Action, Progress
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import CountE2, Outcome
@@ -39,7 +40,8 @@ def test_the_first_decision_sees_the_market_as_if_it_had_always_been_watched(tap
         return method.replan(progress, view)
 
     order = Order(outcome=outcome, quantity_e2=CountE2(2_000), horizon_us=45 * S)
-    told = run_episode(tape, start, order, replace(method, replan_bound=replan), CONDITIONS)
+    reads_all = replace(method, config=Settings(), replan_bound=replan)
+    told = run_episode(tape, start, order, reads_all, CONDITIONS)
     signals = seen[0].signals
     assert signals is not None
     watched = signals_known_at(tape, start.at_us - CONDITIONS.feed_us).read(outcome, signals.at_us)

@@ -9,8 +9,11 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.market.orders import FillReport
+from fsm_exec.core.signals.forecasts import forecasts_of
+from fsm_exec.core.signals.signals import keep_read
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
@@ -315,6 +318,83 @@ async def test_a_feed_without_signals_sees_the_same_market(autojump_clock: MockC
             assert feed.apply_change("yes" if outcome == "yes" else "no", price(cents), count(contracts), T0_US + cents)
         assert plain.view("yes") == live.feed.view("yes")
     assert nudges["with"] == nudges["without"] == 4
+
+
+def working(live: Watched, outcome: Outcome = "yes", contracts: int = 10) -> Execution:
+    """An execution that has placed nothing yet."""
+    return Execution(
+        execution_id="e000002",
+        instance=INSTANCE,
+        outcome=outcome,
+        method="simple_limit@1",
+        target_e2=count(contracts),
+        limits=None,
+        accepted_at_us=T0_US,
+        deadline_us=T0_US + 600_000_000,
+        grace_us=0,
+        terms=TERMS,
+        arrival=live.feed.view(outcome),
+    )
+
+
+async def test_a_view_has_the_signals_its_method_reads(autojump_clock: MockClock, live: Watched) -> None:
+    """The others are None, whoever else is there; an observer's own reading is of the same moment and has its own."""
+    feed = live.feed
+    acted: list[MarketView] = []
+    feed.on_acted = lambda _, view: acted.append(view)
+    execution = working(live)
+    whole = replace(execution, execution_id="e000003")
+    for n in range(3):
+        feed.apply_change("yes", price(40), count(1), T0_US + n)
+        views = [feed.view_for(execution, frozenset({"ofi_z_ppm"})), feed.view_for(whole)]
+    await trio.sleep(130)
+    feed.apply_change("yes", price(48), count(9), live.wall.now_us())
+    seen = feed.view_for(execution, frozenset({"ofi_z_ppm"}))
+    views = [seen, feed.view_for(whole), feed.seen_by_observer(execution, seen)]
+    some, all_of_them, forecast = [view.signals for view in views]
+    assert some is not None
+    assert all_of_them is not None
+    assert forecast is not None
+    assert some == keep_read(all_of_them, frozenset({"ofi_z_ppm"}))
+    assert None not in (some.ofi_z_ppm, all_of_them.sweep_half, all_of_them.ema_slippage_ppm)
+    assert forecasts_of(forecast, "yes", seen.trusted_mid_e5, execution.deadline_us) == forecasts_of(
+        all_of_them, "yes", seen.trusted_mid_e5, execution.deadline_us
+    )
+    assert {one.kind for one in forecasts_of(forecast, "yes", seen.trusted_mid_e5, execution.deadline_us)} == {
+        *("sweep_cost", "dry_up", "mid_30s"),
+    }
+    tracker = feed.net_book.tracker
+    assert tracker is not None
+    feed.unsubscribe("e000002")
+    feed.unsubscribe("e000003")
+    assert not tracker.watches
+
+
+async def test_nobody_watches_the_costs_of_who_does_not_read_them(autojump_clock: MockClock, live: Watched) -> None:
+    """Without an observer an execution whose method reads nothing of its own leaves nothing behind in the market."""
+    tracker = live.feed.net_book.tracker
+    assert tracker is not None
+    live.feed.view_for(working(live), frozenset({"ofi_z_ppm"}))
+    assert not tracker.watches
+    live.feed.view_for(working(live), frozenset({"dry_up_ppm"}))
+    assert list(tracker.watches) == ["e000002"]
+
+
+async def test_views_of_one_book_share_its_ladders(autojump_clock: MockClock, live: Watched) -> None:
+    """Built once, however many executions look; anew when the book changes, and when our orders do."""
+    feed = live.feed
+    first = feed.view("yes")
+    await trio.sleep(1)
+    assert feed.view("yes").bids is first.bids
+    assert feed.view("yes").at_us == first.at_us + 1_000_000
+    resting(live, "no", 50, 30)
+    assert feed.view("yes").asks == ((price(50), count(170)),)
+    assert feed.view("no").bids == ((price(50), count(170)),)
+    feed.apply_change("yes", price(40), count(1), T0_US + 1)
+    assert [level for level, _ in feed.view("yes").bids] == [price(48), price(47), price(40)]
+    assert [level for level, _ in feed.view("yes", depth=1).bids] == [price(48)]
+    fill_book(feed)
+    assert [level for level, _ in feed.view("yes").bids] == [price(48), price(47)]
 
 
 async def test_our_order_leaves_the_others_book_at_the_next_change(autojump_clock: MockClock, live: Watched) -> None:

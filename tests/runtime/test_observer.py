@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from fsm_exec.algorithms.catalogue import Catalogue
 from fsm_exec.core.errors import VenueUnavailable
+from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.signals.forecasts import score
 from fsm_exec.core.values.units import LINEAR_CENT, Outcome
@@ -150,6 +151,29 @@ async def test_forecasts_stand_beside_what_came(autojump_clock: MockClock) -> No
         assert judged is not None
         assert (judged.number, judged.beats_last_value, str(judged.loss)) == (1, True, "0.000000")
         assert str(judged.last_value_loss) == "0.002500"  # half of the miss: the pinball loss of a median
+
+
+async def test_a_forecast_is_of_the_moment_of_its_decision(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The market moves on while a decision is saved: what is forecast is what was seen before, not after."""
+    async with open_restart_bench() as w, observed(w) as stage:
+        move(stage, "yes", 48, 1_000)
+        save = w.database.save
+        moved: list[int] = []
+
+        async def save_in_a_moving_market(step: ExecutionSave) -> None:
+            if step.journal.event_type == "DecisionDue" and not moved:
+                moved.append(w.wall.now_us())
+                move(stage, "yes", 48, -1_200)
+                await trio.sleep(2)
+            await save(step)
+
+        monkeypatch.setattr(w.database, "save", save_in_a_moving_market)
+        await working(stage)
+        await trio.sleep(3)
+        (made,) = [waiting.forecast for waiting in await w.database.load_open_forecasts(None)]
+        assert (made.kind, made.made_at_us, made.value_e6) == ("mid_30s", *moved, 495_000)
 
 
 async def test_books_are_stored_on_arrival_at_decisions_and_at_the_interval(autojump_clock: MockClock) -> None:

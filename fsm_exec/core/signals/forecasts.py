@@ -33,6 +33,13 @@ Kind: TypeAlias = Literal["sweep_cost", "dry_up", "fill_30s", "mid_30s"]
 PROBABILITIES: Final[frozenset[str]] = frozenset({"dry_up", "fill_30s"})
 QUANTILES_PPM: Final[Mapping[str, int]] = {"sweep_cost": 500_000, "mid_30s": 500_000}
 SHORT_US: Final = 30_000_000
+SIGNALS_OF_FORECASTS: Final = frozenset(
+    {
+        *("sweep_remaining", "dry_up_ppm", "cancel_bid_ppm"),
+        *("sell_rate_fast_e4", "sell_rate_slow_e4", "sell_fano_e2"),
+    }
+)
+"""What forecasts are made of, beside what every reading has."""
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):

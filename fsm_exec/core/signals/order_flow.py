@@ -8,7 +8,6 @@ has not come, or decreases (counted as cancels until then) whose trade has not.
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import Final
 
 from fsm_exec.core.values.ewma import DecayedSum
@@ -36,11 +35,16 @@ class CancelFlow:
         self.sum = DecayedSum(CANCEL_TAU_US)
         self._balances: dict[PriceE4, tuple[int, int]] = {}  # price: (balance, when)
 
-    def record_decrease(self, price: PriceE4, by: CountE2, at_us: int) -> None:
-        balance = self._balance(price, at_us)
-        cancelled = by - min(by, max(balance, 0))
-        if cancelled:
-            self.sum.add(cancelled, at_us)
+    def record_decrease(self, price: PriceE4, by: int, at_us: int) -> None:
+        balances = self._balances
+        kept = balances.get(price)
+        if kept is None or abs(at_us - kept[1]) > MATCH_US:
+            self.sum.add(by, at_us)
+            balances[price] = -by, at_us
+            return
+        balance = kept[0]
+        if balance < by:
+            self.sum.add(by - balance if balance > 0 else by, at_us)
         self._keep(price, balance - by, at_us)
 
     def record_trade(self, price: PriceE4, count: CountE2, at_us: int) -> None:
@@ -51,8 +55,8 @@ class CancelFlow:
         self._keep(price, balance + count, at_us)
 
     def _balance(self, price: PriceE4, at_us: int) -> int:
-        balance, when = self._balances.get(price, (0, 0))
-        return balance if abs(at_us - when) <= MATCH_US else 0
+        kept = self._balances.get(price)
+        return kept[0] if kept is not None and abs(at_us - kept[1]) <= MATCH_US else 0
 
     def _keep(self, price: PriceE4, balance: int, at_us: int) -> None:
         if balance:
@@ -117,34 +121,47 @@ class ReferenceMomentum:
     """(size now - mean size of the last two minutes) / mean, from a snapshot a second: the formula of the reference
     design, kept for its walkers. Each sample is what stood at the full second."""
 
-    __slots__ = ("_now", "_samples", "_second", "_sum")
+    __slots__ = ("_runs", "_seconds", "_sum", "next_us", "size")
 
     def __init__(self) -> None:
-        self._samples: deque[int] = deque(maxlen=SAMPLES)
-        self._sum = self._now = 0
-        self._second: int | None = None  # the last that was sampled
+        self._runs: deque[tuple[int, int]] = deque()  # of snapshots of one size: the size, and how many
+        self._seconds = self._sum = 0  # of all runs
+        self.size = 0
+        self.next_us = 0  # when the next second begins; 0: none has begun
 
     def put(self, size: int, at_us: int) -> None:
-        second = at_us // 1_000_000
-        if self._second is None:
-            self._second = second
-        elif second > self._second:
-            for _ in range(min(second - self._second, SAMPLES)):
-                if len(self._samples) == SAMPLES:
-                    self._sum -= self._samples[0]
-                self._samples.append(self._now)
-                self._sum += self._now
-            self._second = second
-        self._now = size
+        """The size from `at_us` on."""
+        if at_us >= self.next_us:
+            self.sample(at_us)
+        self.size = size
+
+    def sample(self, at_us: int) -> None:
+        """Take the snapshots of the seconds that have passed."""
+        next_us = at_us - at_us % 1_000_000 + 1_000_000
+        if self.next_us:
+            number = (next_us - self.next_us) // 1_000_000
+            self._runs.append((self.size, number))
+            self._seconds += number
+            self._sum += self.size * number
+            while self._seconds - self._runs[0][1] >= SAMPLES:
+                size, number = self._runs.popleft()
+                self._seconds -= number
+                self._sum -= size * number
+        self.next_us = next_us
 
     def ppm(self, at_us: int) -> int | None:
         """None with fewer than 30 snapshots, or when nothing rested in any."""
-        if self._second is None:
-            return None
-        new = min(max(0, at_us // 1_000_000 - self._second), SAMPLES)
-        number = min(len(self._samples) + new, SAMPLES)
-        dropped = sum(islice(self._samples, len(self._samples) + new - number))
-        total = self._sum - dropped + new * self._now
+        new = max(0, at_us - self.next_us + 1_000_000) // 1_000_000 if self.next_us else 0
+        number = min(self._seconds + new, SAMPLES)
+        total = self._sum + self.size * new
+        surplus = self._seconds + new - number
+        for size, seconds in self._runs:
+            if surplus <= 0:
+                break
+            dropped = min(seconds, surplus)
+            total -= size * dropped
+            surplus -= dropped
+        total -= self.size * max(0, surplus)
         if number < SAMPLES_MIN or total <= 0:
             return None
-        return (self._now * number - total) * PPM // total
+        return (self.size * number - total) * PPM // total

@@ -9,6 +9,7 @@ Weights are Q30: integers of 2^-30. The largest errors, each held against Decima
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from math import isqrt
 from typing import Final
 
@@ -57,7 +58,12 @@ def decay_q30(elapsed: int, tau: int) -> int:
 
 def ln_ppm(value: int, unit: int = 1) -> int:
     """ln(value / unit) in millionths, for positive integers below 10^15."""
-    return (_ln(value) - _ln(unit)) * PPM >> _BITS
+    return (_ln(value) - _ln_of_unit(unit)) * PPM >> _BITS
+
+
+@lru_cache(maxsize=16)
+def _ln_of_unit(unit: int) -> int:
+    return _ln(unit)
 
 
 def _ln(value: int) -> int:
