@@ -58,7 +58,9 @@ class StreamState:
     async def watch_silence(self) -> None:
         """Mark the feeds stale when nothing at all has come for too long. Runs forever."""
         while True:
-            await trio.sleep(1)
-            if self._wall.now_us() - self._heard_us > QUIET_US:
+            left_us = self._heard_us + QUIET_US - self._wall.now_us()
+            if left_us < 0:
                 for feed in self._feeds.values():
                     feed.mark_quiet()
+            # In whole seconds: before that it cannot have been silent for so long, whatever comes.
+            await trio.sleep(max(0, left_us) // US_PER_S + 1)

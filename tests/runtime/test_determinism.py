@@ -5,19 +5,26 @@ from __future__ import annotations
 import inspect
 import random
 import time
+from functools import partial
 
 import pytest
 import trio
+import trio.testing
 from trio._core import _run as trio_run
 
+from fsm_exec.runtime import determinism
 from fsm_exec.runtime.clock import WallClock
-from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.determinism import run_virtual, wait_settled
 
 TASKS, ROUNDS = 12, 6
 
 
-def test_trio_still_has_the_two_private_names() -> None:
-    """What `run_virtual` switches and seeds, and what reads the switch. If this fails, trio has moved them."""
+def test_trio_still_has_the_private_names() -> None:
+    """What `run_virtual` switches and seeds, and what reads the switch; what its clock sets, and what calls it. If this
+    fails, trio has moved them."""
+    assert "runner.clock._autojump()" in inspect.getsource(trio_run.unrolled_run)
+    assert "_virtual_base" in vars(trio.testing.MockClock())
+    assert "seconds_to_next_deadline" in inspect.getsource(trio.testing.MockClock._autojump)
     assert type(trio_run._ALLOW_DETERMINISTIC_SCHEDULING) is bool
     assert "_ALLOW_DETERMINISTIC_SCHEDULING" in inspect.getsource(trio_run.unrolled_run)
     assert isinstance(trio_run._r, random.Random)
@@ -77,3 +84,61 @@ def test_virtual_time_jumps_and_the_wall_goes_with_it() -> None:
     began = time.monotonic()
     assert run_virtual(a_day, seed=0) == 1_000 + 86_400_000_000
     assert time.monotonic() - began < 5
+
+
+def test_time_jumps_as_with_the_clock_of_trio() -> None:
+    """Sleeps, time-outs and deciders of drawn lengths end at the same times, to the last bit, on trio's own clock."""
+
+    async def ends() -> list[tuple[str, int, float]]:
+        rng = random.Random(20_261_130)
+        seen: list[tuple[str, int, float]] = []
+
+        async def sleep_often(number: int) -> None:
+            for _ in range(ROUNDS):
+                with trio.move_on_after(rng.choice([0.1, 1 / 3, 2])):
+                    await trio.sleep(rng.choice([0, 1e-6, 0.1, 0.3, 1 / 3, 7]))
+                if rng.random() < 0.3:
+                    await wait_settled(f"decider {number}")
+                    seen.append(("settled", number, trio.current_time()))
+                seen.append(("slept", number, trio.current_time()))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(TASKS):
+                nursery.start_soon(sleep_often, number)
+        return seen
+
+    ours = run_virtual(ends, seed=3)
+    assert len(ours) > TASKS * ROUNDS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(determinism, "_jumping_clock", partial(trio.testing.MockClock, autojump_threshold=0))
+        assert run_virtual(ends, seed=3) == ours
+
+
+def test_deciders_of_one_instant_go_on_in_the_order_of_their_names() -> None:
+    """Each when the one before has come to rest, whichever task runs first and whoever comes while they wait; one that
+    is cancelled is no longer waited for."""
+
+    async def gone_on() -> list[str]:
+        order: list[str] = []
+
+        async def decide(name: str) -> None:
+            await wait_settled(name)
+            order.append(name)
+            for _ in range(5):
+                await trio.lowlevel.checkpoint()
+            order.append(f"{name} rests")
+            if name == "b":
+                nursery.start_soon(decide, "a")
+
+        async with trio.open_nursery() as nursery:
+            for name in ("d", "b", "c"):
+                nursery.start_soon(decide, name)
+            with trio.CancelScope() as scope:
+                nursery.start_soon(wait_settled, "0")
+                scope.cancel()
+                await wait_settled("00")
+        return order
+
+    for seed in range(6):
+        order = run_virtual(gone_on, seed=seed)
+        assert order == [text for name in ("b", "a", "c", "d") for text in (name, f"{name} rests")], f"seed {seed}"
