@@ -16,6 +16,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, PriceE4
+from fsm_exec.lab.experiment import compare
 from fsm_exec.lab.experiment.compare import Field, Plan, remaining_tasks, run_tasks
 from fsm_exec.lab.experiment.episode_runner import LabError, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts, limits_at, passes_conditions
@@ -149,10 +150,17 @@ def test_starts_may_be_added_between(tmp_path: Path) -> None:
     assert worked(plan(every_us=14_400 * US_PER_S), tmp_path) == coarse
 
 
-def test_two_workers_measure_what_one_measures(tmp_path: Path) -> None:
-    """Down to the bytes of every row."""
-    one, two = worked(plan(), tmp_path / "one"), worked(plan(), tmp_path / "two", workers=2)
-    assert one == two
+@pytest.mark.parametrize("threads", [1, 2])
+def test_two_workers_measure_what_one_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """Down to the bytes of every row: forked they read no tape again, and beside another thread nothing is forked."""
+
+    def read_again(_: tuple[str, ...]) -> list[NamedTape]:
+        raise AssertionError("a tape was read again")
+
+    monkeypatch.setattr("threading.active_count", lambda: threads)
+    one = worked(plan(), tmp_path / "one")
+    monkeypatch.setattr(compare, "open_tapes", read_again)  # in this process, and those forked from it
+    assert worked(plan(), tmp_path / "two", workers=2) == one
     assert rows(tmp_path / "one") == rows(tmp_path / "two")
 
 

@@ -64,9 +64,11 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=console, transient=True) as bar:
+        # Without a thread that redraws it: beside one, workers could not be forked.
+        with Progress(*columns, console=console, transient=True, auto_refresh=False) as bar:
             task = bar.add_task("", total=total)
-            yield lambda done: bar.update(task, completed=done)
+            bar.refresh()
+            yield lambda done: bar.update(task, completed=done, refresh=True)
         return
     began = printed = time.monotonic()
 

@@ -1,21 +1,23 @@
 """Experiments: which episodes there are, and working them with all methods in as many processes as there are cores.
 
 An episode is a start of a tape, an outcome, a quantity and a horizon; every method works each of them alone, on an
-exchange of its own with the same flow, so their costs can be subtracted one by one. A worker gets the tapes once, at
-its start, and then only the names of episodes. The main process alone writes results.
+exchange of its own with the same flow, so their costs can be subtracted one by one. Tapes are read once: workers are
+forked from the main process and share its memory (where there is no fork, or other threads run, each reads them once
+more), and get only the names of episodes, all of one start at a time. The main process alone writes results.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from itertools import islice
-from multiprocessing import get_context, parent_process
+from itertools import groupby, islice
+from multiprocessing import get_all_start_methods, get_context, parent_process
 
 import msgspec
 
@@ -28,7 +30,7 @@ from fsm_exec.lab.experiment.methods import full_name
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, KnownTape, Results
 from fsm_exec.lab.experiment.tapes import NamedTape, count_trades, fingerprint, open_tapes
 
-AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon
+AHEAD = 3  # starts handed to each worker before the first is back: enough never to wait, few enough to stop soon
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,21 +132,29 @@ def run_tasks(field: Field, tasks: Sequence[Task], results: Results, workers: in
                 yield done
                 raise_deferred_interrupt()
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker, initargs=(field.plan,))
+    # Beside other threads a fork may inherit a lock that nobody will ever release.
+    can_fork = "fork" in get_all_start_methods() and sys.platform != "darwin" and threading.active_count() == 1
+    pool = ProcessPoolExecutor(
+        workers,
+        get_context("fork" if can_fork else "spawn"),
+        initializer=_begin_worker,
+        initargs=(field.plan, field if can_fork else None),
+    )
     try:
-        upcoming = iter(tasks)
-        running: set[Future[EpisodeResult]] = set()
+        upcoming = (list(of_a_start) for _, of_a_start in groupby(tasks, lambda task: (task.key.tape, task.key.at_us)))
+        running: set[Future[list[EpisodeResult]]] = set()
         done = 0
         while True:
             with _ignore_interrupts():
-                for task in islice(upcoming, workers * AHEAD - len(running)):
-                    running.add(pool.submit(_run_task, task))
+                for block in islice(upcoming, workers * AHEAD - len(running)):
+                    running.add(pool.submit(_run_block, block))
             if not running:
                 return
             ready, running = wait(running, return_when=FIRST_COMPLETED)
             for future in ready:
-                results.add(future.result())
-            done += len(ready)
+                for result in future.result():
+                    results.add(result)
+                    done += 1
             yield done
     except BrokenProcessPool as error:
         raise LabError("a worker process died; what is done is kept: add --resume to go on") from error
@@ -188,11 +198,13 @@ def _ignore_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _begin_worker(plan: Plan) -> None:
-    """End this worker when the main process has gone: its results would be lost."""
+def _begin_worker(plan: Plan, field: Field | None) -> None:
+    """End this worker when the main process has gone: its results would be lost. A forked one has the field, and what
+    the main process does about SIGTERM, which is none of its business."""
     global _field
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _field = Field(plan)
+    _field = Field(plan) if field is None else field
 
 
 def _end_with_parent() -> None:
@@ -202,6 +214,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run_task(task: Task) -> EpisodeResult:
+def _run_block(tasks: list[Task]) -> list[EpisodeResult]:
+    """Work tasks of one start."""
     assert _field is not None, "a worker that was not begun"
-    return _field.work(task)
+    return work_tasks(_field.ground(tasks[0].key.tape), tasks)
