@@ -118,7 +118,8 @@ class ProfitSeen(msgspec.Struct, frozen=True, kw_only=True):
 class ProfitTable(msgspec.Struct, frozen=True, kw_only=True):
     """Profit by one division. Executions and methods are reckoned each as if it were alone: `by_hand`, `taken_over` and
     `netted`, what the exchange netted between them, make them add up to the total; null in the other divisions. A day
-    has what was realised on it in `time_zone`; what is unrealised belongs to none."""
+    has what was realised on it in `time_zone`; what is unrealised belongs to none. `damage` names archives that cannot
+    be read: what is in them is in the total, and in no line."""
 
     by: By
     lines: list[ProfitSeen]
@@ -127,6 +128,7 @@ class ProfitTable(msgspec.Struct, frozen=True, kw_only=True):
     netted: str | None
     total: ProfitSeen
     time_zone: str
+    damage: list[str] = []
 
 
 class DifferenceSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from fsm_exec.control.account_schema import (
@@ -15,7 +15,7 @@ from fsm_exec.control.account_schema import (
     ProfitTable,
 )
 from fsm_exec.core.account.marks import Mark
-from fsm_exec.core.account.profit import Profit, ProfitLine, profit_of
+from fsm_exec.core.account.profit import ACCOUNT, ProfitLine, line_of
 from fsm_exec.core.account.rows import Difference, StoredAccount
 from fsm_exec.core.account.statement import PositionLine, position_lines
 from fsm_exec.core.errors import VenueError
@@ -58,7 +58,9 @@ class AccountViews:
 
     async def profit(self, by: By) -> ProfitTable:
         """Return what was won and lost, by one of its divisions."""
-        profit = await self._profit(await self._store.load_account())
+        stored, damage = await self._store.load_account(), list[str]()
+        marks = await self._marks(one.ticker for one in stored.markets if one.holding.count_e2)
+        profit = await self._store.load_profit(marks, self._time_zone, damage)
         lines = {
             "market": profit.markets,
             "event": profit.events,
@@ -74,8 +76,9 @@ class AccountViews:
             by_hand=_profit(profit.by_hand) if alone else None,
             taken_over=_profit(profit.taken_over) if alone else None,
             netted=format_money(profit.netted_e6) if alone else None,
-            total=_profit(profit.total),
+            total=_profit(_total(stored, marks)),
             time_zone=self._time_zone,
+            damage=damage,
         )
 
     async def account(self) -> AccountSeen:
@@ -83,22 +86,17 @@ class AccountViews:
         Raises VenueError."""
         balance = await self._reads.fetch_balance()
         stored = await self._store.load_account()
-        profit = await self._profit(stored)
+        marks = await self._marks(one.ticker for one in stored.markets if one.holding.count_e2)
         return AccountSeen(
             at=to_iso(self._wall.now_us()),
             available=format_money(balance.available_e6),
             portfolio=None if balance.portfolio_e6 is None else format_money(balance.portfolio_e6),
             markets_held=sum(one.holding.count_e2 != 0 for one in stored.markets),
-            profit=_profit(profit.total),
+            profit=_profit(_total(stored, marks)),
             read_at=_read_at(stored),
             differences=[_difference(one) for one in stored.differences],
             damage=list(stored.damage),
         )
-
-    async def _profit(self, stored: StoredAccount) -> Profit:
-        books = [await self._store.load_books(one.ticker) for one in stored.markets]
-        marks = await self._marks(one.ticker for one in stored.markets if one.holding.count_e2)
-        return profit_of(books, marks, self._time_zone)
 
     async def _marks(self, tickers: Iterable[str]) -> dict[str, Mark]:
         """Find the prices of now: of the live book, else of a listing. What cannot be had is left out."""
@@ -120,6 +118,14 @@ class AccountViews:
                 if ticker in facts and ticker in terms:
                     found[ticker] = _mark_of(facts[ticker], terms[ticker], now_us)
         return found
+
+
+def _total(stored: StoredAccount, marks: Mapping[str, Mark]) -> ProfitLine:
+    """Reckon the profit of the account: it needs no archive."""
+    total = line_of(ACCOUNT, stored.archived, None)
+    for one in stored.markets:
+        total = total.plus(line_of(one.ticker, one.holding, marks.get(one.ticker)))
+    return total
 
 
 def _mark_of(facts: MarketFacts, terms: MarketTerms, at_us: int) -> Mark:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.marks import Mark
+from fsm_exec.core.account.profit import Profit
 from fsm_exec.core.account.rows import (
     AccountFill,
     AccountLook,
@@ -62,7 +63,7 @@ from fsm_exec.store.alert_rows import (
     Quarantine,
 )
 from fsm_exec.store.api_rows import ExecutionDetail, ExecutionSummary, Transition
-from fsm_exec.store.archive import archive_reads, archived_lists
+from fsm_exec.store.archive import archive_reads, archived_books, archived_lists
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
@@ -240,7 +241,14 @@ class SqliteStore:
         await self._writer.save(ShapeSave(shape, at_us))
 
     async def load_account(self) -> StoredAccount:
-        """One market after another, so that no save waits for the reading of all."""
+        """One market after another, so that no save waits for the reading of all; again from the beginning if
+        something has moved into an archive meanwhile."""
+        while True:
+            found = await self._load_account()
+            if found.archived == await self._writer.read(account_reads.load_archived_holding):
+                return found
+
+    async def _load_account(self) -> StoredAccount:
         found = await self._writer.read(account_reads.load_all_but_books)
         markets, damage = [], list(found.damage)
         for ticker in await self.load_traded_tickers():
@@ -249,6 +257,13 @@ class SqliteStore:
             if market is not None:
                 markets.append(market)
         return replace(found, markets=tuple(markets), damage=tuple(damage))
+
+    async def load_profit(self, marks: Mapping[str, Mark], time_zone: str, damage: list[str]) -> Profit:
+        """Load what everything has brought, by all divisions; archives that cannot be read are named in `damage`."""
+        load, path = archived_books.load_profit, self._opened.path
+        return await self._writer.read(
+            functools.partial(load, database=path, marks=marks, time_zone=time_zone, damage=damage)
+        )
 
     async def load_books(self, ticker: str) -> MarketBooks:
         return await self._writer.read(functools.partial(account_reads.load_books, ticker=ticker))

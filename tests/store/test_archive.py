@@ -19,7 +19,8 @@ from fsm_exec.store.archive.copying import CopyResult
 from fsm_exec.store.archive.tables import COPIED, KEPT, MOVED
 from fsm_exec.store.files.migrations import migrate
 from fsm_exec.store.maintenance.integrity import check_database
-from fsm_exec.store.reads import execution_reads, profit_queries, report_queries, review_queries
+from fsm_exec.store.reads import execution_reads, report_queries, review_queries
+from fsm_exec.store.reads.account_reads import load_account
 from tests.store.moved_database import LATER_US, archive, make_database, rows_of, run_and_die
 
 
@@ -151,7 +152,12 @@ def test_a_kill_at_any_point_loses_and_doubles_nothing(
 def profit_of(path: Path) -> object:
     """What the account has won, as it is known without its archives."""
     with closing(sqlite3.connect(path)) as connection:
-        return profit_queries.load_profit_total(connection)
+        account = load_account(connection)
+        brought = account.archived
+        for market in account.markets:
+            if market.settlement is not None:
+                brought = brought.plus(market.holding)
+        return brought
 
 
 def test_a_missing_archive_is_said_and_hides_nothing_else(copy: Path) -> None:

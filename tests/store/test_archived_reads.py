@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from fsm_exec.core.account.profit import ProfitLine, line_of
+from fsm_exec.core.account.rows import StoredAccount
 from fsm_exec.core.errors import UserError
 from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
 from fsm_exec.store.api_rows import ExecutionSummary, Transition
@@ -62,10 +64,21 @@ async def steps(store: SqliteStore) -> list[Transition]:
     return found
 
 
+def total_of(account: StoredAccount) -> ProfitLine:
+    total = line_of("account", account.archived, None)
+    for market in account.markets:
+        total = total.plus(line_of(market.ticker, market.holding, None))
+    return total
+
+
 async def seen_by(store: SqliteStore) -> dict[str, object]:
     """Everything the store says of executions."""
     seen: dict[str, object] = {str(wanted): await pages(store, wanted) for wanted in FILTERS}
     seen["steps"] = await steps(store)
+    damage: list[str] = []
+    seen["profit"] = await store.load_profit({}, "America/New_York", damage)
+    assert damage == []
+    seen["account"] = total_of(await store.load_account())
     for one in IDS:
         seen[one] = (
             await store.load_detail(one, 5),
@@ -92,6 +105,24 @@ async def test_nothing_is_told_otherwise(copy: Path, open_store: object) -> None
             assert after[name] == said, name
         assert after == before
         assert await store.load_start() == start
+
+
+async def test_the_profit_needs_no_archive(copy: Path) -> None:
+    """Without the archives the total is what it was, the market of what has moved is settled as it was, and the
+    divisions say what they lack."""
+    async with open_virtual_store(copy, draw_instance=lambda: INSTANCE, at_us=LATER_US) as store:
+        total, books = total_of(await store.load_account()), await store.load_books("OTHER")
+        assert total.realized_e6 != 0
+    archive(copy)
+    shutil.rmtree(archive_directory(copy))
+    async with open_virtual_store(copy, draw_instance=lambda: INSTANCE, at_us=LATER_US) as store:
+        account = await store.load_account()
+        assert total_of(account) == total
+        assert "OTHER" not in {market.ticker for market in account.markets}
+        assert replace(await store.load_books("OTHER"), entries=books.entries) == books
+        damage: list[str] = []
+        profit = await store.load_profit({}, "UTC", damage)
+        assert (len(damage), profit.total != total) == (1, True)
 
 
 async def test_the_newest_page_opens_no_archive(copy: Path) -> None:

@@ -8,6 +8,7 @@ from typing import get_args
 import click
 
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
+from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import say
 from fsm_exec.cli.tables.columns import LATE, Column, figures, names, print_table, words
 from fsm_exec.cli.tables.times import day_and_clock
@@ -53,6 +54,7 @@ def pnl(daemon: Client, *, by: By, as_json: bool) -> None:
         say(f"netted: {signed(table.netted)} dollars, by the exchange between what stands alone here")
     if table.total.unpriced:
         say(f"{table.total.unpriced} markets without a known price are taken to bring nothing")
+    say_damage(table.damage)
 
 
 @click.command()

@@ -81,6 +81,23 @@ class Holding(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
             realized_e6=self.realized_e6 + payout_e6 - self.cost_e6,
         )
 
+    def plus(self, other: Holding) -> Holding:
+        """What both have brought, of which nothing is open in either."""
+        return self._combined(other, 1)
+
+    def minus(self, other: Holding) -> Holding:
+        """The inverse of `plus`."""
+        return self._combined(other, -1)
+
+    def _combined(self, other: Holding, sign: int) -> Holding:
+        return Holding(
+            realized_e6=MoneyE6(self.realized_e6 + sign * other.realized_e6),
+            fees_e6=MoneyE6(self.fees_e6 + sign * other.fees_e6),
+            traded_e2=CountE2(self.traded_e2 + sign * other.traded_e2),
+            traded_e6=MoneyE6(self.traded_e6 + sign * other.traded_e6),
+            taken_over_e6=MoneyE6(self.taken_over_e6 + sign * other.taken_over_e6),
+        )
+
     def settled(self, settlement: Settlement) -> Holding:
         """The holding after this settlement. Where the exchange states no value, what it paid is the payout."""
         if settlement.value_e4 is None:

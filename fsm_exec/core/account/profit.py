@@ -27,6 +27,7 @@ from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, MoneyE6, PriceE4,
 
 BY_HAND: Final = "by hand"
 TAKEN_OVER: Final = "taken over"
+ACCOUNT: Final = "account"
 
 
 class ProfitLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +109,7 @@ def line_of(key: str, holding: Holding, mark: Mark | None) -> ProfitLine:
 
 def profit_of(books: Iterable[MarketBooks], marks: Mapping[str, Mark], time_zone: str = "UTC") -> Profit:
     """Reckon the profit of these markets; `marks` by ticker. Raises UserError for an unknown time zone."""
-    total, alone = ProfitLine(key="account"), ProfitLine(key="alone")
+    total, alone = ProfitLine(key=ACCOUNT), ProfitLine(key="alone")
     markets = []
     kinds: dict[str, dict[str, ProfitLine]] = {kind: {} for kind in ("event", "series", "day", "method", "execution")}
     special = {key: ProfitLine(key=key) for key in (BY_HAND, TAKEN_OVER)}

@@ -182,7 +182,8 @@ def counts_about(books: MarketBooks, at_us: int, within_us: int) -> set[int]:
 
 class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the database knows of the account at a start. `look` None: it was never read. `differences` are those
-    that stand; `damage` names rows that cannot be read, one line each."""
+    that stand; `archived` is what all fills that have moved into archives came to, which are in no market here;
+    `damage` names rows that cannot be read, one line each."""
 
     look: AccountLook | None
     markets: tuple[MarketHolding, ...]
@@ -190,4 +191,5 @@ class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...]
     shapes: tuple[EventShape, ...]
     risk: RiskState | None
+    archived: Holding = NOTHING
     damage: tuple[str, ...] = ()

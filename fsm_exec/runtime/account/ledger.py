@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.differences import Held, held_of
-from fsm_exec.core.account.holding import NOTHING
+from fsm_exec.core.account.holding import NOTHING, Holding
 from fsm_exec.core.account.limits import RiskLimits, shape_under
 from fsm_exec.core.account.rows import AccountLook, Difference, MarketHolding, StoredAccount, holding_of
 from fsm_exec.core.account.worst_case import OpenOrder, Stake
@@ -27,12 +27,14 @@ from fsm_exec.runtime.account.doubts import Doubts
 
 
 class Ledger:
-    """`foreign_orders` are resting orders of the account that no execution of ours has. `stale` has the markets whose
-    books must be read again. `look` None: the account was never read, in this process or before."""
+    """`foreign_orders` are resting orders of the account that no execution of ours has. `archived` is what the fills
+    came to that have moved into archives, and are in no market's books here. `stale` has the markets whose books must
+    be read again. `look` None: the account was never read, in this process or before."""
 
     def __init__(self, limits: RiskLimits) -> None:
         self.limits = limits
         self.markets: dict[str, MarketHolding] = {}
+        self.archived = NOTHING
         self.shapes: dict[str, EventShape] = {}
         self.facts: dict[str, MarketFacts] = {}
         self.foreign_orders: tuple[OpenOrder, ...] = ()
@@ -47,6 +49,7 @@ class Ledger:
     def begin(self, stored: StoredAccount) -> None:
         """Go on from what the database knows."""
         self.markets = {one.ticker: one for one in stored.markets}
+        self.archived = stored.archived
         self.differences, self.look = stored.differences, stored.look
         self.risk = self.risk if stored.risk is None else stored.risk
         for shape in stored.shapes:
@@ -111,6 +114,18 @@ class Ledger:
             if self._saves[ticker] != saves:
                 self.stale.add(ticker)
 
+    def take_move(self, ticker: str, brought: Holding) -> None:
+        """Book that fills of a settled market have moved into an archive: from the market's books to `archived`."""
+        market = self.markets.get(ticker)
+        if brought == NOTHING:
+            return
+        self._saves[ticker] += 1  # books that are being read may have them or not
+        self.archived = self.archived.plus(brought)
+        if market is not None and market.settlement is not None:
+            self.markets[ticker] = replace(market, holding=market.holding.minus(brought))
+        else:
+            self.stale.add(ticker)
+
     def stakes(self) -> list[Stake]:
         """What may still be won or lost: every market that was traded and has not settled."""
         return [
@@ -125,7 +140,8 @@ class Ledger:
 
     def explained_e6(self) -> MoneyE6:
         """What all fills and settlements moved the balance by."""
-        return MoneyE6(sum(one.holding.balance_change_e6 for one in self.markets.values()))
+        held = sum(one.holding.balance_change_e6 for one in self.markets.values())
+        return MoneyE6(held + self.archived.balance_change_e6)
 
     def place_of(self, ticker: str) -> tuple[str, str]:
         """Event and series of a market, empty where they are not known."""

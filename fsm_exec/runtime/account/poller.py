@@ -333,7 +333,8 @@ class AccountPoller:
                 if not self._marks.keys() >= set(missing):
                     return None
         lines = (line_of(one.ticker, one.holding, self._marks.get(one.ticker)) for one in self._ledger.markets.values())
-        return sum(line.total_e6 for line in lines)
+        archived = line_of("archived", self._ledger.archived, None)
+        return archived.total_e6 + sum(line.total_e6 for line in lines)
 
 
 async def _end_after(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:

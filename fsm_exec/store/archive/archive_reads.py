@@ -113,16 +113,16 @@ def read_everywhere(
                 continue
             try:
                 with open_named_archive(database, one.name) as connection:
-                    _hide_what_is_not_moved(connection, looked.connection, one)
+                    hide_unmoved(connection, looked.connection, one)
                     found.append(read(connection))
             except UserError as error:
                 damage.append(str(error))
         return found
 
 
-def _hide_what_is_not_moved(archive: sqlite3.Connection, database: sqlite3.Connection, row: ArchiveRow) -> None:
-    """Lay views without them over the tables that have executions which the database has as well. Most often there are
-    none."""
+def hide_unmoved(archive: sqlite3.Connection, database: sqlite3.Connection, row: ArchiveRow) -> None:
+    """Hide in an archive's connection the executions that the database has as well: views without them lie over its
+    tables. Most often there are none."""
     (count,) = archive.execute("SELECT count(*) FROM execution_state").fetchone()
     if count == row.executions:
         return

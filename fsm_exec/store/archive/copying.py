@@ -6,14 +6,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
+from fsm_exec.core.account.holding import Holding
 from fsm_exec.core.errors import DamagedRow, UserError
 from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.text import one_line
-from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, complement, parse_count, parse_money, parse_price
+from fsm_exec.core.values.units import Outcome, parse_count, parse_money, parse_price
 from fsm_exec.store.archive.tables import COPIED, MOVED, MovedTable
 from fsm_exec.store.damaged_rows import decode_column, decode_damaged_text
 from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS
@@ -50,27 +51,15 @@ _SAME: Final = (
 Fingerprint = tuple[Any, ...]
 
 
-class Sums(msgspec.Struct, frozen=True):
-    """What fills of settled markets came to: contracts bought, what was paid, what was won, fees."""
-
-    traded_e2: CountE2 = CountE2(0)
-    traded_e6: MoneyE6 = MoneyE6(0)
-    realized_e6: MoneyE6 = MoneyE6(0)
-    fees_e6: MoneyE6 = MoneyE6(0)
-
-    def plus(self, other: Sums) -> Sums:
-        """The two together."""
-        return Sums(*(one + two for one, two in zip(*map(msgspec.structs.astuple, (self, other)), strict=True)))
-
-
 class Copied(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution that stands in the archive `name` as it was when its `fingerprint` was taken."""
+    """An execution that stands in the archive `name` as it was when its `fingerprint` was taken. `brought` is
+    what its fills came to."""
 
     execution_id: str
     name: str
     ticker: str
     fingerprint: Fingerprint
-    sums: Sums
+    brought: Holding
 
 
 class CopyResult(msgspec.Struct, frozen=True):
@@ -137,7 +126,7 @@ def _copy(connection: sqlite3.Connection, name: str, execution_id: str) -> Copie
         return None
     statement = f"SELECT ticker FROM {LIVE}.execution_state WHERE execution_id = :execution_id"
     (ticker,) = connection.execute(statement, key).fetchone()
-    sums = _sums(connection, execution_id)
+    brought = _brought(connection, execution_id)
     for table, where in COPIED.items():
         columns = ", ".join(_columns(connection, table))
         connection.execute(
@@ -154,13 +143,13 @@ def _copy(connection: sqlite3.Connection, name: str, execution_id: str) -> Copie
             f"WHERE {one.where.format(db=LIVE)} ORDER BY rowid",
             key,
         )
-    return Copied(execution_id=execution_id, name=name, ticker=str(ticker), fingerprint=taken, sums=sums)
+    return Copied(execution_id=execution_id, name=name, ticker=str(ticker), fingerprint=taken, brought=brought)
 
 
-def _sums(connection: sqlite3.Connection, execution_id: str) -> Sums:
+def _brought(connection: sqlite3.Connection, execution_id: str) -> Holding:
     """Reckon what the fills of an execution came to at the settlement of its market: in a settled market that is what
     each brought by itself, whatever the exchange netted. Raises DamagedRow."""
-    sums = Sums()
+    brought = Holding()
     for key, outcome, value, price, quantity, fee in connection.execute(
         _FILLS.format(db=LIVE), {"execution_id": execution_id}
     ):
@@ -168,13 +157,11 @@ def _sums(connection: sqlite3.Connection, execution_id: str) -> Sums:
         count_e2 = decode_column("fills", key, "quantity", parse_count, quantity)
         price_e4 = decode_column("fills", key, "price", parse_price, price)
         fee_e6 = decode_column("fills", key, "fee", parse_money, fee)
-        sums = sums.plus(_sums_of(outcome, price_e4, count_e2, fee_e6, value_e4))
-    return sums
-
-
-def _sums_of(outcome: str, price_e4: PriceE4, count_e2: CountE2, fee_e6: MoneyE6, value_e4: PriceE4) -> Sums:
-    paid_e4 = value_e4 if outcome == "yes" else complement(value_e4)
-    return Sums(count_e2, MoneyE6(count_e2 * price_e4), MoneyE6(count_e2 * (paid_e4 - price_e4)), fee_e6)
+        if outcome not in get_args(Outcome):
+            raise DamagedRow("execution_state", execution_id, "outcome", f"is {outcome!r}")
+        bought = Holding().bought(outcome, price_e4, count_e2, fee_e6)
+        brought = brought.plus(bought.paid_out(bought.value_e6(value_e4)))
+    return brought
 
 
 def _moved_columns(connection: sqlite3.Connection, table: MovedTable) -> list[str]:

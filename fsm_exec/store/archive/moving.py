@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
+from fsm_exec.core.account.holding import Holding
 from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.values.times import DAY_S, from_iso, to_iso
-from fsm_exec.core.values.units import US_PER_S, CountE2, MoneyE6
-from fsm_exec.store.archive.copying import Copied, Sums, fingerprint
+from fsm_exec.core.values.units import US_PER_S
+from fsm_exec.store.archive.copying import Copied, fingerprint
 from fsm_exec.store.archive.tables import HEADS, OF_EXECUTION, TAILS
 
 MARGIN_US: Final = DAY_S * US_PER_S  # beyond what listings reach back over what they are asked for
@@ -171,7 +172,7 @@ def _move(connection: sqlite3.Connection, one: Copied, rows_max: int) -> int:
     key = {"execution_id": one.execution_id}
     row, updated_at, position, submitted_as = connection.execute(_PLACE, key).fetchone()
     connection.execute(_REGISTER, (one.name, row, position or 0, updated_at))
-    connection.execute(_ADD_SUMS, msgspec.structs.astuple(one.sums))
+    connection.execute(_ADD_SUMS, _amounts(one.brought))
     for table in HEADS:
         connection.execute(f"DELETE FROM {table.name} WHERE {table.where.format(db=MAIN)}", key)
     deleted, is_cleared = _clear(connection, one.execution_id, rows_max)
@@ -182,6 +183,10 @@ def _move(connection: sqlite3.Connection, one: Copied, rows_max: int) -> int:
     connection.execute(_KEEP_SETTLEMENT, {"ticker": one.ticker})
     connection.execute(_END_SETTLEMENT, {"ticker": one.ticker})
     return deleted + len(HEADS)
+
+
+def _amounts(brought: Holding) -> tuple[int, ...]:
+    return brought.traded_e2, brought.traded_e6, brought.realized_e6, brought.fees_e6
 
 
 def clear_moved(connection: sqlite3.Connection, rows_max: int) -> bool:
@@ -211,12 +216,6 @@ def _clear(connection: sqlite3.Connection, execution_id: str, rows_max: int) -> 
         if deleted >= rows_max:
             return deleted, False
     return deleted, True
-
-
-def load_archived_sums(connection: sqlite3.Connection) -> Sums:
-    """Load what all fills that were moved came to."""
-    row = connection.execute("SELECT traded_e2, traded_e6, realized_e6, fees_e6 FROM archived_books").fetchone()
-    return Sums() if row is None else Sums(CountE2(row[0]), *map(MoneyE6, row[1:]))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
+from fsm_exec.core.account.holding import NOTHING, Holding
 from fsm_exec.core.account.rows import (
     AccountLook,
     Bought,
@@ -33,7 +34,7 @@ from fsm_exec.core.account.rows import (
 from fsm_exec.core.errors import DamagedRow
 from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.core.values.units import parse_change, parse_count, parse_money, parse_price
+from fsm_exec.core.values.units import CountE2, MoneyE6, parse_change, parse_count, parse_money, parse_price
 from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, text_of
 
 _TICKERS: Final = msgspec.json.Decoder(tuple[str, ...])
@@ -108,6 +109,7 @@ def load_all_but_books(connection: sqlite3.Connection) -> StoredAccount:
         differences=tuple(load_differences(connection, damage, standing=True)),
         shapes=tuple(decode_rows(connection.execute(_SHAPE), _shape, damage)),
         risk=next(decode_rows(connection.execute(_RISK), _risk, damage), None),
+        archived=load_archived_holding(connection),
         damage=tuple(damage),
     )
 
@@ -129,10 +131,22 @@ def load_books(connection: sqlite3.Connection, ticker: str, damage: list[str] | 
     """Load the books of one market; of an unknown one they are empty. Damaged rows are named in `damage`; without it
     the first of them raises DamagedRow."""
     entries = tuple(decode_rows(connection.execute(OF_ONE, {"ticker": ticker}), _entry, damage))
-    settled = connection.execute(f"{_SETTLEMENT} WHERE ticker = ?", (ticker,))
-    settlement = next(decode_rows(settled, _settlement, damage), None)
+    settlement = None
+    for statement in (_SETTLEMENT, _SETTLEMENT.replace("FROM settlements", "FROM archived_settlements")):
+        settled = connection.execute(f"{statement} WHERE ticker = ?", (ticker,))
+        settlement = settlement or next(decode_rows(settled, _settlement, damage), None)
     place = connection.execute(f"{_MARKETS} WHERE ticker = ?", (ticker,)).fetchone()
     return _books(ticker, None if place is None else place[1:], entries, settlement)
+
+
+def load_archived_holding(connection: sqlite3.Connection) -> Holding:
+    """Load what all fills that have moved came to: their markets have settled, nothing of them is held."""
+    row = connection.execute("SELECT traded_e2, traded_e6, realized_e6, fees_e6 FROM archived_books").fetchone()
+    if row is None:
+        return NOTHING
+    traded_e2, *amounts = row
+    traded_e6, realized_e6, fees_e6 = map(MoneyE6, amounts)
+    return Holding(traded_e2=CountE2(traded_e2), traded_e6=traded_e6, realized_e6=realized_e6, fees_e6=fees_e6)
 
 
 def _books(

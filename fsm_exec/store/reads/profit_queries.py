@@ -15,8 +15,6 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.ladder_codec import decode_ladder
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import parse_fixed
-from fsm_exec.store.archive.copying import Sums
-from fsm_exec.store.archive.moving import load_archived_sums
 from fsm_exec.store.damaged_rows import decode_column, decode_rows, text_of
 from fsm_exec.store.reads.account_reads import load_all_books, load_books
 
@@ -91,14 +89,3 @@ def load_profit(connection: sqlite3.Connection, time_zone: str = "UTC", damage: 
     books = list(load_all_books(connection, damage))
     marks = load_stored_marks(connection, [one.ticker for one in books if one.settlement is None], damage)
     return profit_of(books, marks, time_zone)
-
-
-def load_profit_total(connection: sqlite3.Connection) -> Sums:
-    """Load what all fills have brought that are in settled markets, those in archives included: exact, whatever has
-    moved. Raises DamagedRow."""
-    sums = load_archived_sums(connection)
-    for books in load_all_books(connection):
-        if books.settlement is not None:
-            held = holding_of(books).holding
-            sums = sums.plus(Sums(held.traded_e2, held.traded_e6, held.realized_e6, held.fees_e6))
-    return sums

@@ -1,0 +1,85 @@
+"""The account's books across a database and its archives.
+
+What all fills that have moved came to stands in the database: the total is exact whether the archives are there or not.
+By market, method, execution or day it is folded from the fills themselves, so those in archives are read too: market
+by market, the entries of all files together, in the order of their time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import chain, groupby
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from fsm_exec.core.account.marks import Mark
+from fsm_exec.core.account.profit import Profit, profit_of
+from fsm_exec.core.account.rows import Bought, MarketBooks, TakenOver
+from fsm_exec.core.errors import UserError
+from fsm_exec.store.archive.archive_reads import at_one_moment, hide_unmoved, load_archives, open_named_archive
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS
+from fsm_exec.store.reads.account_reads import load_all_books
+
+
+def load_profit(
+    connection: sqlite3.Connection,
+    database: Path | None,
+    marks: Mapping[str, Mark],
+    time_zone: str,
+    damage: list[str],
+) -> Profit:
+    """Load the profit of everything there ever was, by all its divisions; an archive that cannot be read is named in
+    `damage`. Raises DamagedRow, and UserError for a time zone."""
+    with at_one_moment(connection), ExitStack() as stack:
+        sources: list[Iterator[MarketBooks]] = [load_all_books(connection)]
+        for row in load_archives(connection) if database is not None else ():
+            try:
+                archive = stack.enter_context(open_named_archive(database or Path(), row.name))
+                hide_unmoved(archive, connection, row)
+            except UserError as error:
+                damage.append(str(error))
+            else:
+                sources.append(_as_far_as_it_can_be_read(load_all_books(archive), row.name, damage))
+        return profit_of(_joined(sources), marks, time_zone)
+
+
+def _as_far_as_it_can_be_read(books: Iterator[MarketBooks], name: str, damage: list[str]) -> Iterator[MarketBooks]:
+    try:
+        yield from books
+    except DATABASE_ERRORS as error:
+        damage.append(f"the archive {name} cannot be read: {error}; restore it, or see: fsm-exec db check")
+
+
+def _joined(sources: Iterable[Iterator[MarketBooks]]) -> Iterator[MarketBooks]:
+    """Yield the books of each market once, all files' together."""
+    empty: dict[str, MarketBooks] = {}
+
+    def with_entries(books: Iterator[MarketBooks]) -> Iterator[MarketBooks]:
+        for one in books:
+            if one.entries:
+                yield one
+            else:
+                empty.setdefault(one.ticker, one)
+
+    parts = heapq.merge(*map(with_entries, sources), key=_ticker)
+    for ticker, found in groupby(parts, key=_ticker):
+        same = list(found)
+        empty.pop(ticker, None)
+        entries = sorted(chain.from_iterable(one.entries for one in same), key=_in_time) if len(same) > 1 else None
+        settlement = next((one.settlement for one in same if one.settlement is not None), None)
+        yield replace(same[0], entries=tuple(entries or same[0].entries), settlement=settlement)
+    yield from (empty[ticker] for ticker in sorted(empty))
+
+
+def _ticker(books: MarketBooks) -> str:
+    return books.ticker
+
+
+def _in_time(entry: Bought | TakenOver) -> tuple[int, int]:
+    """The order of the books: of fills of one moment that rested, the highest price first."""
+    is_maker = isinstance(entry, Bought) and not entry.is_taker
+    return entry.at_us, -entry.price_e4 if is_maker and isinstance(entry, Bought) else 0
