@@ -12,8 +12,10 @@ from trio.testing import MockClock
 
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.errors import LocalError, RiskRefused
+from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.units import parse_money
 from fsm_exec.runtime.account.account import Account
+from fsm_exec.runtime.engine import Engine
 from tests.runtime.support import TICKER, Stage, staged
 from tests.runtime.test_closing_a_position import close
 
@@ -73,6 +75,30 @@ async def test_two_requests_at_once_do_not_share_the_same_room(autojump_clock: M
         worst = -account_of(stage).exposure().by_market[TICKER]
         assert (len(stage.engine.actors), len(refused)) == (2, 3)
         assert 10_000_000 - 7 * 420_000 < worst <= 10_000_000  # a third would not have fitted
+
+
+async def test_a_look_at_the_account_goes_through_the_executions_as_often_for_many_orders(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that asked about each order apart held ten thousand orders' engine up for seconds, every half minute."""
+    asked, executions_at_work = 0, Engine.executions_at_work
+
+    def counted(engine: Engine) -> list[Execution]:
+        nonlocal asked
+        asked += 1
+        return executions_at_work(engine)
+
+    monkeypatch.setattr(Engine, "executions_at_work", counted)
+    seen = []
+    async with staged(risk=RiskLimits()) as stage:
+        for more in (1, 11):
+            for _ in range(more):
+                await stage.submit(contracts=1, cents=40, horizon_s=3_000)
+            await trio.sleep(1)
+            before = asked
+            await account_of(stage)._poller.look()
+            seen.append(asked - before)
+    assert len(set(seen)) == 1
 
 
 async def test_a_reservation_outlives_the_process(autojump_clock: MockClock, tmp_path: Path) -> None:

@@ -122,11 +122,10 @@ class Gate:
             reduces_only=execution.reduce_only,
         )
 
-    def reserves_for(self, execution_id: str | None) -> bool:
-        """Whether an order of this execution is in what is reserved for it."""
-        if self._quarantined.get(execution_id or ""):
-            return True
-        return any(one.execution_id == execution_id and not one.is_ended for one in self._executions())
+    def executions_reserved(self) -> set[str]:
+        """Return the executions whose orders are in what is reserved for them."""
+        at_work = {one.execution_id for one in self._executions() if not one.is_ended}
+        return at_work | {name for name, orders in self._quarantined.items() if orders}
 
     def reserved(self) -> list[Reserved]:
         """What the executions at work may still buy."""

@@ -215,10 +215,11 @@ class AccountPoller:
     def _learn_foreign_orders(self, listing: OrderListing, now_us: int) -> None:
         """Take the orders that rest and are in no reservation: others', and, seen twice, ours that nobody works."""
         owners = {one.order_id: self._names.owner_of(one.client_order_id) for one in listing.orders}
+        reserved = self._gate.executions_reserved()  # once for all orders: of ten thousand each has one
         self._unworked = {
             order_id: self._unworked.get(order_id, now_us)
             for order_id, owner in owners.items()
-            if owner is not None and not self._gate.reserves_for(owner)
+            if owner is not None and owner not in reserved
         }
         loose = {order_id for order_id, since_us in self._unworked.items() if now_us - since_us >= APART_US}
         foreign = [one for one in listing.orders if owners[one.order_id] is None or one.order_id in loose]
