@@ -38,6 +38,7 @@ _LOOSE_PRICE = re.compile(
 """What people write for a price; see `price_hint`."""
 
 
+@lru_cache(maxsize=4_096)  # the same few prices and counts are read again and again; what raises is not kept
 def parse_fixed(text: str, decimals: int) -> int:
     """`text` as an integer of 10^-decimals. Raises UnitError unless it is a plain decimal that fits exactly."""
     match = _NUMBER.fullmatch(text)
