@@ -37,7 +37,7 @@ from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
 from fsm_exec.core.recovery.proof import is_too_old
-from fsm_exec.core.recovery.recovery import unconfirmed_write_event
+from fsm_exec.core.recovery.recovery import tells_only_epoch, unconfirmed_write_event
 from fsm_exec.core.text import describe_failure
 from fsm_exec.runtime.cancel_retry import CancelRetry
 from fsm_exec.runtime.determinism import wait_settled
@@ -63,6 +63,7 @@ class Actor:
         "_cancel_retry",
         "_decided_us",
         "_deliver",
+        "_epoch",
         "_first_event",
         "_grid",
         "_held_until_us",
@@ -99,6 +100,7 @@ class Actor:
         self.stop_reason: Reason | None = None  # its successor has to stop for it, too
         self.in_flight = 0  # saves that have not returned, and requests without an answer yet
         self._first_event: AnyEvent | None = None
+        self._epoch: Restored | None = None  # is applied directly before the next step
         self._may_act: Waitable | None = None
         self._algorithm = algorithm
         self._signals_read = algorithm.signals_read
@@ -198,6 +200,9 @@ class Actor:
         """Process what the exchange holds; or, after a stop that came before it was known, cancel all that the snapshot
         knows. What the last process had in flight is then unconfirmed like any lost write, and the listings correct it
         when they come: a cancel too many does no harm."""
+        if isinstance(first, Restored) and tells_only_epoch(self.execution, first, self._algorithm):
+            self._epoch = first
+            return
         left = () if isinstance(first, Restored) else self.execution.outbox
         await self.step(first)
         for entry in left:
@@ -230,6 +235,10 @@ class Actor:
         crashpoint("decision.after")
         if step is None:
             return
+        if self._epoch is not None:
+            learned, self._epoch = self._epoch, None
+            await self.step(learned)
+            return await self.step(event)
         seen = None
         if isinstance(event, DecisionDue) and step.effects:
             seen = self.feed.seen_by_observer(step.execution, event.view)

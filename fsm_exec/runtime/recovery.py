@@ -242,12 +242,14 @@ class Recovery:
 @contextmanager
 def _collector_paused() -> Iterator[None]:
     """Pause the garbage collector: what is loaded stays, and next to nothing else is made in that time; yet the
-    collector would walk over all of it again and again while it grows, for a third of the time. Never around a wait for
-    the exchange: that may be long."""
+    collector would walk over all of it again and again while it grows, for a third of the time. At the end all that was
+    made counts as old, as it would after those walks. Never around a wait for the exchange: that may be long."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
+        gc.unfreeze()
         if was_enabled:
             gc.enable()

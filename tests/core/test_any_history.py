@@ -65,6 +65,8 @@ from fsm_exec.core.execution.execution import (
 )
 from fsm_exec.core.execution.order_checks import IllegalAction
 from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
+from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
+from fsm_exec.core.recovery.recovery import tells_only_epoch
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
@@ -136,6 +138,18 @@ ALGORITHMS: dict[str, Algorithm | str] = {
 }
 
 
+def check_epoch(execution: Execution, at_us: int, algorithm: Algorithm) -> None:
+    """What is told no more than a new epoch puts that down, and does nothing else."""
+    named = execution.instance[:INSTANCE_CHARS] + "epochs"
+    event = Restored(at_us=at_us, market="open", instance=named)
+    if not tells_only_epoch(execution, event, algorithm):
+        return
+    step = advance(execution, event, algorithm)
+    assert step is not None
+    assert step.execution == replace(execution, instance=named, seq=execution.seq + 1)
+    assert (step.intents, step.effects, step.changes, step.notes) == ((), (), (), ())
+
+
 class Teller:
     """Draws events about an execution and checks what must hold after each."""
 
@@ -153,6 +167,7 @@ class Teller:
         before = driver.execution
         frozen = encode_snapshot(before)
         sent = len(driver.in_flight)
+        check_epoch(before, event.at_us, driver.algorithm)
         try:
             intents = decide_at(before, event, driver.algorithm)
             parts = apply(before, event, intents)

@@ -54,6 +54,26 @@ async def test_an_order_that_rests_is_adopted_and_fills(autojump_clock: MockCloc
         assert len(world.exchange.places) == 1
 
 
+async def test_a_new_epoch_is_journaled_directly_before_the_next_step(autojump_clock: MockClock) -> None:
+    """Nothing is written for it at a start: not by the first that opens the file again, nor by the one after. Before
+    anything else happens to the execution it is, so that its next order bears it."""
+    async with open_restart_bench() as world:
+        await world.killed_after(resting)
+        before = await world.events("e000001")
+        (order,) = world.exchange.resting
+        for epoch in ("aaaaaa", "bbbbbb"):
+            world.database._opened = replace(world.database._opened, epoch=epoch)
+            async with world.life() as stage:
+                assert await world.events("e000001") == before
+                if epoch == "bbbbbb":
+                    world.exchange.fill(2, order)
+                    await trio.sleep(1)
+                    assert await world.events("e000001") == [*before, "Restored", "FillReported"]
+                    execution = await world.execution("e000001")
+                    assert (execution.instance, execution.filled_e2) == (f"{INSTANCE}bbbbbb", count(2))
+                await stage.engine.drain(cancel_orders=False)
+
+
 async def test_fills_made_meanwhile_are_counted_once(autojump_clock: MockClock) -> None:
     """A part was filled before, a part while nobody listened: all of it counts, and the rest goes on."""
     async with open_restart_bench() as world:

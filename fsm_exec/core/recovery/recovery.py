@@ -8,8 +8,9 @@ for each execution, and the resting orders that no execution works.
 * What a listing does not show proves nothing here: a look-up repeats until a listing is late enough (`order_lookup`).
 * A listing may lag behind what was answered before the last process ended. Its terminal states and fills are trusted at
   once, because they cannot change any more; `resting` is never taken as the outcome of an unconfirmed write.
-* An execution that missed nothing and had nothing under way stays as it is: it only learns the epoch of this opening,
-  for the names of its next orders.
+* An execution that missed nothing and had nothing under way stays as it is. The epoch of this opening, which is in the
+  names of its next orders, it learns before its next step (`tells_only_epoch`): most have none for long, and ten
+  thousand steps at each start would be most of what the start costs.
 * The orders of a quarantined execution were cancelled by us, and no journal says so. An operator who resumes it wants
   it to go on, so the end of such an order, also one that is still to come, counts as ours.
 """
@@ -21,6 +22,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from fsm_exec.core.algorithm.algorithm import Algorithm
+from fsm_exec.core.execution.closing_leg import closing_at_us
 from fsm_exec.core.execution.events import (
     QUARANTINE_CANCEL,
     AnyEvent,
@@ -30,13 +33,16 @@ from fsm_exec.core.execution.events import (
     Restored,
     WriteUnconfirmed,
 )
-from fsm_exec.core.execution.execution import ChildOrder, Execution, OutboxEntry
-from fsm_exec.core.market.client_order_id import parse_order_name
+from fsm_exec.core.execution.execution import CHILD_ENDS, ChildOrder, Execution, OutboxEntry
+from fsm_exec.core.market.client_order_id import INSTANCE_CHARS, parse_order_name
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.recovery.order_lookup import fill_event, is_after_our_changes, order_event, why_in_another_market
 from fsm_exec.core.recovery.reconcile import fill_is_news
 from fsm_exec.core.values.units import format_count
+
+QUIET = CHILD_ENDS | {"resting", "partial"}
+"""States of an order about which a new process has nothing to find out."""
 
 OVERLAP_US = 60_000_000
 """How far listings reach back beyond what they are asked for: clocks differ, reads lag."""
@@ -56,6 +62,21 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     unknown_fills: tuple[FillReport, ...]
     conflicts: Mapping[str, str]
     unowned: tuple[OrderReport, ...]
+
+
+def tells_only_epoch(execution: Execution, event: Restored, algorithm: Algorithm) -> bool:
+    """Whether `event` tells an execution no more than the epoch of this opening of its own database, and would do no
+    more than put it down: then it may be applied as late as directly before the next step."""
+    named, closing_us = event.instance, closing_at_us(execution, algorithm)
+    if named is None or named[:INSTANCE_CHARS] != execution.instance[:INSTANCE_CHARS]:
+        return False
+    if event.orders or event.fills or event.market == "closed" or execution.outbox:
+        return False
+    if execution.ending is not None or execution.draining or execution.closing is not None or execution.free_e2 < 0:
+        return False
+    if event.at_us >= (execution.deadline_us if closing_us is None else min(closing_us, execution.deadline_us)):
+        return False
+    return all(child.write is None and child.state in QUIET for child in execution.children)
 
 
 def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
@@ -117,19 +138,19 @@ def plan_recovery(
     # One event for each execution, whether it missed anything or not: `Restored` also says that what stood in its
     # outbox is unconfirmed now, and nothing is decided before all of it has been applied.
     news_of = _news_after_quarantine if were_quarantined else _news_of_orders
-    events = tuple(
-        (
-            execution.execution_id,
-            Restored(
-                at_us=now_us,
-                market=markets.get(execution.terms.ticker),
-                orders=tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us)),
-                fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
-                instance=None if execution.instance == instance + epoch else instance + epoch,
-            ),
-        )
-        for execution in restored
-    )
+    named = instance + epoch
+    quiet: dict[tuple[MarketStatus | None, str | None], Restored] = {}  # most missed nothing: they share an event
+
+    def event_for(execution: Execution) -> Restored:
+        market = markets.get(execution.terms.ticker)
+        orders = tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us))
+        filled = tuple(sorted(news.get(execution.execution_id, ()), key=_by_time))
+        told = None if execution.instance == named else named
+        if orders or filled:
+            return Restored(at_us=now_us, market=market, orders=orders, fills=filled, instance=told)
+        return quiet.setdefault((market, told), Restored(at_us=now_us, market=market, instance=told))
+
+    events = tuple((execution.execution_id, event_for(execution)) for execution in restored)
     orphans, others, foreign = _not_worked(listed.values(), owners, instance)
     unowned = tuple(_unowned(listed.values(), owners, instance))
     return RecoveryPlan(
