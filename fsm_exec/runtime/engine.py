@@ -337,6 +337,11 @@ class Engine:
             stream_connected=self._stream.is_connected,
         )
 
+    @property
+    def why_halted(self) -> str | None:
+        """Why it is, or was last, halted; None: it never was, or has been resumed since."""
+        return self._why_halted
+
     def feed_changes(self) -> Mapping[str, int]:
         """Return how often the books made each transition since the start, by trigger: `gap` and `lost` among them."""
         return self._markets.feed_changes
@@ -353,11 +358,15 @@ class Engine:
         """Return the ids of the executions in quarantine."""
         return list(self._supervisor.quarantined)
 
+    def quarantined(self) -> dict[str, str]:
+        """Return why each execution in quarantine is there, by its id."""
+        return dict(self._supervisor.quarantined)
+
     def books_not_live(self) -> Iterable[tuple[str, str]]:
         """Return the worked and open markets whose book is not live, with the feed's state."""
-        tickers = dict.fromkeys(actor.execution.terms.ticker for actor in self.actors.values())
-        feeds = [(ticker, feed) for ticker in tickers if (feed := self.feeds.get(ticker)) is not None]
-        return [(ticker, feed.state) for ticker, feed in feeds if feed.status == "open" and feed.state != "live"]
+        worked = dict.fromkeys(actor.feed for actor in self.actors.values())  # asked often, with thousands at work
+        feeds = [feed for feed in worked if self.feeds.get(feed.terms.ticker) is feed]
+        return [(feed.terms.ticker, feed.state) for feed in feeds if feed.status == "open" and feed.state != "live"]
 
     async def wait_idle(self) -> None:
         """Wait until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""
@@ -441,7 +450,7 @@ class Engine:
             if self.state in ("starting", "recovering"):
                 self.fire("failed")
         finally:
-            self._recovery.loaded.set()
+            self._recovery.close()
             self._recovered.set()
 
     async def _resume_healed(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fsm_exec.core.market.client_order_id import parse_order_name
+from fsm_exec.core.market.client_order_id import order_prefix, parse_order_name
 from fsm_exec.core.market.orders import FillReport
 
 
@@ -16,7 +16,7 @@ class OrderNames:
     """The names of the orders of executions in memory, by the exchange's order id. `instance` is the database's."""
 
     def __init__(self, instance: str) -> None:
-        self._prefix = f"fx{instance}-"
+        self._prefix = order_prefix(instance)
         self._client_ids: dict[str, str] = {}  # by the exchange's order id
         self._adopted: dict[str, str] = {}  # execution by client order id: orders a copy had under its old name
 

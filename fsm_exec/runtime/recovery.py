@@ -52,6 +52,7 @@ CAUGHT_UP_POLL_S: Final = 0.01
 LISTINGS_USUALLY_S: Final = 10.0  # of a start: a deadline that has passed waits for them no longer than this
 DEADLINE_LOOK_S: Final = 1.0
 REFUSED_POLL_S: Final = 0.05
+SET_ASIDE_MIN: Final = 5_000  # objects with references, of which an execution has about twenty
 T = TypeVar("T")
 
 
@@ -73,6 +74,7 @@ class Recovery:
         self.healed: tuple[str, ...] = ()  # quarantined for want of an algorithm that is there again
         self.has_listed = False  # the exchange has said what it holds
         self.loaded = trio.Event()  # every unfinished execution can be stopped
+        self._has_set_aside = False  # the garbage collector leaves out what was loaded
 
     async def recover(
         self,
@@ -93,12 +95,12 @@ class Recovery:
         Raises UserError (a market that does not exist, live orders of another database), VenueRefused and StoreFailed.
         """
         self._report_loss(self._services.store.lost)
-        with _collector_paused():
+        with self._collector_paused():
             loaded = await load_unfinished(self._services, self._methods)
         worked = [execution.terms for execution, _ in loaded.ready]
         worked += [execution.terms for execution in loaded.unscored]
         await self._markets.add_provisional(worked)
-        with _collector_paused():
+        with self._collector_paused():
             actors = [self._hold(execution, algorithm, gone) for execution, algorithm in loaded.ready]
         await self._keep_quarantined(loaded)
         self.loaded.set()
@@ -122,9 +124,32 @@ class Recovery:
             why = f"it is {order.order_id} at the exchange"
             dispute = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)
             self._ended.take_late_fact(name, dispute)
-        with _collector_paused():
+        with self._collector_paused():
             await self._start_all(loaded, actors, found)
         return max(loaded.number, 0 if forgot is None else forgot.number)
+
+    def close(self) -> None:
+        """End the start, whatever came of it: nobody waits any more for what is loaded."""
+        self.loaded.set()
+        if self._has_set_aside:
+            gc.unfreeze()
+            self._has_set_aside = False
+
+    @contextmanager
+    def _collector_paused(self) -> Iterator[None]:
+        """Pause the garbage collector: what is loaded stays, and next to nothing else is made in that time; yet the
+        collector would walk over all of it again and again while it grows, for a third of the time. What is much is
+        also left out of its walks until the start has ended. Never around a wait for the exchange: that may be long."""
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if gc.get_count()[0] > SET_ASIDE_MIN:
+                gc.freeze()
+                self._has_set_aside = True
+            if was_enabled:
+                gc.enable()
 
     def _report_loss(self, loss: ForgottenOrders | str | None) -> None:
         if loss is not None:
@@ -207,7 +232,8 @@ class Recovery:
         for execution in await load_unconfirmed(self._services):
             self._ended.track_unconfirmed(execution)
         for actor in actors:
-            await actor.caught_up.wait()
+            if not actor.caught_up.is_set():  # each wait is a round of the event loop, also for what is there
+                await actor.caught_up.wait()
         with trio.move_on_after(CAUGHT_UP_WITHIN_S):  # what is not believed is asked about for longer
             for actor, fills in missed:
                 await self._wait_caught_up(actor, fills)
@@ -237,19 +263,3 @@ class Recovery:
             self._services.log.exception("score_refused", execution=execution.execution_id)
         except StoreFailed as failure:
             self._halt_for(failure)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector: what is loaded stays, and next to nothing else is made in that time; yet the
-    collector would walk over all of it again and again while it grows, for a third of the time. At the end all that was
-    made counts as old, as it would after those walks. Never around a wait for the exchange: that may be long."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.unfreeze()
-        if was_enabled:
-            gc.enable()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from fsm_exec.cli.daemon.narration import (
     Outcome,
@@ -19,9 +20,14 @@ from fsm_exec.cli.daemon.narration import (
     describe_outcome,
     describe_stop,
 )
+from fsm_exec.cli.daemon.narrator import standing_of
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.runtime.account.gate import Gate
+from fsm_exec.runtime.engine import Engine
 from tests.cli.daemons import command, show, submit
 from tests.cli.exchange import Site, site
 from tests.cli.support import COMMAND, environment
+from tests.runtime.support import staged
 
 WELL = Standing(state="running", risk="active")
 STREAM = "the exchange's stream is not live: "
@@ -159,3 +165,14 @@ async def test_a_pipe_that_nobody_empties_holds_nothing_up(tmp_path: Path) -> No
         with trio.fail_after(20):
             assert await process.wait() == 0
         os.close(reader)
+
+
+async def test_a_look_goes_through_no_orders(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made twice a second: with ten thousand executions, counting their orders took a third of a daemon's time,
+    and what they may lose is not even said."""
+    async with staged(risk=RiskLimits()) as stage:
+        await stage.submit(horizon_s=300)
+        for asked, name in ((Engine, "status"), (Engine, "executions_at_work"), (Gate, "exposure")):
+            monkeypatch.setattr(asked, name, None)
+        assert standing_of(stage.engine) == WELL
+        monkeypatch.undo()

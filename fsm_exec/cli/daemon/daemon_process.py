@@ -52,6 +52,7 @@ from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.status import reported_state
 from fsm_exec.runtime.tape_recorder import TapeSetup
 from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_live_store
@@ -203,7 +204,7 @@ class DaemonProcess:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, engine, store, control, watch)
             nursery.start_soon(self._watch_for_failure, engine, watch)
-            nursery.start_soon(self._narrator.watch, lambda: standing_of(engine, control.risk))
+            nursery.start_soon(self._narrator.watch, lambda: standing_of(engine))
             await self._stop.wait()
             nursery.cancel_scope.cancel()
         await control.close()
@@ -228,7 +229,6 @@ class DaemonProcess:
     async def _announce(self, engine: Engine, store: SqliteStore, control: Control, watch: AlertWatch) -> None:
         await engine.wait_running()
         await watch.report_losses()
-        status = engine.status()
         for loss in engine.losses:
             say(f"fsm-exec: {loss}", err=True)
         ready = DaemonReady(
@@ -237,16 +237,16 @@ class DaemonProcess:
             database=str(self._parts.database),
             environment=self._parts.account.exchange.name,
             instance=store.instance,
-            restored=status.at_work,
-            quarantined=len(status.quarantined),
-            state=status.state,
+            restored=len(engine.actors),
+            quarantined=len(engine.executions_quarantined()),
+            state=reported_state(engine.state, engine.health.why_degraded()),
             page_url=None if control.page_door is None else control.page_door.url,
         )
         if self._parts.as_json:
             say_json(ready)
             return
         page = "" if ready.page_url is None else "; see it in a browser: fsm-exec open"
-        halted = "; HALTED, see: fsm-exec resume" if status.state == "halted" else ""
+        halted = "; HALTED, see: fsm-exec resume" if ready.state == "halted" else ""
         serving = (
             f"serving {ready.environment} at {ready.control_url}, token {ready.token_file}, database {ready.database}, "
             f"{counted(ready.restored, 'execution')} restored, {ready.quarantined} quarantined{halted}{page}"

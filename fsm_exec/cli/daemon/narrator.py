@@ -16,7 +16,6 @@ import trio
 
 from fsm_exec.cli.console import Page
 from fsm_exec.cli.daemon.narration import SECONDS, Line, Standing, describe_changes
-from fsm_exec.control.risk_views import RiskViews
 from fsm_exec.core.text import clean_lines
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.engine import Engine
@@ -70,17 +69,17 @@ class Narrator:
             await trio.sleep(LOOK_EVERY_S)
 
 
-def standing_of(engine: Engine, risk: RiskViews) -> Standing:
-    """Return how the engine stands now."""
-    status = engine.status()
-    brake = risk.standing()
+def standing_of(engine: Engine) -> Standing:
+    """Return how the engine stands now. It is asked twice a second: nothing here goes through the orders, of which there may
+    be thousands."""
+    account = engine.account
     return Standing(
         state=engine.state,
-        why_halted=status.why_halted,
-        why_degraded=status.why_degraded,
-        quarantined=status.quarantined,
-        risk=None if brake is None else brake.state,
-        why_risk="" if brake is None else brake.why,
+        why_halted=engine.why_halted,
+        why_degraded=engine.health.why_degraded(),
+        quarantined=engine.quarantined(),
+        risk=None if account is None else account.risk.state,
+        why_risk="" if account is None else account.risk.why,
     )
 
 

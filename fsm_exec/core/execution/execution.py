@@ -227,8 +227,11 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     @property
     def unsent(self) -> tuple[ChildOrder, ...]:
         """Orders proven absent: no task is sending them, and no answer will come."""
+        intended = [child for child in self.children if child.state == "intended"]
+        if not intended:  # nearly always
+            return ()
         sending = {entry.client_order_id for entry in self.outbox}
-        return tuple(c for c in self.children if c.state == "intended" and c.client_order_id not in sending)
+        return tuple(child for child in intended if child.client_order_id not in sending)
 
     @property
     def free_e2(self) -> CountE2:

@@ -36,6 +36,11 @@ def client_order_id(named: str, execution_id: str, level: int, attempt: int) -> 
     return f"fx{instance}-{execution_id}-{level}-{attempt}{'-' if epoch else ''}{epoch}"
 
 
+def order_prefix(instance: str) -> str:
+    """How the client order ids of a database's orders begin, and those of no other database."""
+    return f"fx{instance}-"
+
+
 def parse_order_name(client_order_id: str) -> OrderName | None:
     """None for an order that no database of ours named."""
     found = _OURS.fullmatch(client_order_id)

@@ -34,7 +34,7 @@ from fsm_exec.core.execution.events import (
     WriteUnconfirmed,
 )
 from fsm_exec.core.execution.execution import CHILD_ENDS, ChildOrder, Execution, OutboxEntry
-from fsm_exec.core.market.client_order_id import INSTANCE_CHARS, parse_order_name
+from fsm_exec.core.market.client_order_id import INSTANCE_CHARS, order_prefix, parse_order_name
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.recovery.order_lookup import fill_event, is_after_our_changes, order_event, why_in_another_market
@@ -138,14 +138,14 @@ def plan_recovery(
     # One event for each execution, whether it missed anything or not: `Restored` also says that what stood in its
     # outbox is unconfirmed now, and nothing is decided before all of it has been applied.
     news_of = _news_after_quarantine if were_quarantined else _news_of_orders
-    named = instance + epoch
+    current = instance + epoch
     quiet: dict[tuple[MarketStatus | None, str | None], Restored] = {}  # most missed nothing: they share an event
 
     def event_for(execution: Execution) -> Restored:
         market = markets.get(execution.terms.ticker)
         orders = tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us))
         filled = tuple(sorted(news.get(execution.execution_id, ()), key=_by_time))
-        told = None if execution.instance == named else named
+        told = None if execution.instance == current else current
         if orders or filled:
             return Restored(at_us=now_us, market=market, orders=orders, fills=filled, instance=told)
         return quiet.setdefault((market, told), Restored(at_us=now_us, market=market, instance=told))
@@ -195,8 +195,10 @@ def _conflicts(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -
 
 def _unowned(listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str) -> Iterable[OrderReport]:
     for report in listed:
+        if report.client_order_id in owners:  # the most of them, so this is asked first
+            continue
         named = parse_order_name(report.client_order_id)
-        if named is not None and named.instance == instance and report.client_order_id not in owners:
+        if named is not None and named.instance == instance:
             yield report
 
 
@@ -251,21 +253,23 @@ def _not_worked(
     listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str
 ) -> tuple[tuple[OrderReport, ...], dict[str, tuple[OrderReport, ...]], int]:
     orphans: list[OrderReport] = []
-    others: dict[str, tuple[OrderReport, ...]] = {}
+    others: dict[str, list[OrderReport]] = {}
     foreign = 0
+    prefix = order_prefix(instance)
     for report in listed:
         if report.status != "resting":
             continue
-        named = parse_order_name(report.client_order_id)
-        if named is None:
-            foreign += 1
-        elif named.instance != instance:
-            others[named.instance] = (*others.get(named.instance, ()), report)
-        else:
-            owner = owners.get(report.client_order_id)
-            child = None if owner is None else owner.child(report.client_order_id)
-            # An order that ended here under its id: the listing lags, or the order lives on; a second cancel settles
-            # it.
-            if child is None or (not child.is_open and child.order_id is not None):
-                orphans.append(report)
-    return tuple(orphans), others, foreign
+        owner = owners.get(report.client_order_id)
+        if owner is None or not report.client_order_id.startswith(prefix):
+            named = parse_order_name(report.client_order_id)
+            if named is None:
+                foreign += 1
+                continue
+            if named.instance != instance:
+                others.setdefault(named.instance, []).append(report)
+                continue
+        child = None if owner is None else owner.child(report.client_order_id)
+        # An order that ended here under its id: the listing lags, or the order lives on; a second cancel settles it.
+        if child is None or (not child.is_open and child.order_id is not None):
+            orphans.append(report)
+    return tuple(orphans), {name: tuple(orders) for name, orders in others.items()}, foreign
