@@ -37,7 +37,7 @@ from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
 from fsm_exec.core.recovery.proof import is_too_old
-from fsm_exec.core.recovery.recovery import tells_only_epoch, unconfirmed_write_event
+from fsm_exec.core.recovery.recovery import brings_only_epoch, unconfirmed_write_event
 from fsm_exec.core.text import describe_failure
 from fsm_exec.runtime.cancel_retry import CancelRetry
 from fsm_exec.runtime.determinism import wait_settled
@@ -200,7 +200,7 @@ class Actor:
         """Process what the exchange holds; or, after a stop that came before it was known, cancel all that the snapshot
         knows. What the last process had in flight is then unconfirmed like any lost write, and the listings correct it
         when they come: a cancel too many does no harm."""
-        if isinstance(first, Restored) and tells_only_epoch(self.execution, first, self._algorithm):
+        if isinstance(first, Restored) and brings_only_epoch(self.execution, first, self._algorithm):
             self._epoch = first
             return
         left = () if isinstance(first, Restored) else self.execution.outbox

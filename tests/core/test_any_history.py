@@ -66,7 +66,7 @@ from fsm_exec.core.execution.execution import (
 from fsm_exec.core.execution.order_checks import IllegalAction
 from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
-from fsm_exec.core.recovery.recovery import tells_only_epoch
+from fsm_exec.core.recovery.recovery import brings_only_epoch
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def check_epoch(execution: Execution, at_us: int, algorithm: Algorithm) -> None:
     """What is told no more than a new epoch puts that down, and does nothing else."""
     named = execution.instance[:INSTANCE_CHARS] + "epochs"
     event = Restored(at_us=at_us, market="open", instance=named)
-    if not tells_only_epoch(execution, event, algorithm):
+    if not brings_only_epoch(execution, event, algorithm):
         return
     step = advance(execution, event, algorithm)
     assert step is not None

@@ -9,7 +9,7 @@ for each execution, and the resting orders that no execution works.
 * A listing may lag behind what was answered before the last process ended. Its terminal states and fills are trusted at
   once, because they cannot change any more; `resting` is never taken as the outcome of an unconfirmed write.
 * An execution that missed nothing and had nothing under way stays as it is. The epoch of this opening, which is in the
-  names of its next orders, it learns before its next step (`tells_only_epoch`): most have none for long, and ten
+  names of its next orders, it learns before its next step (`brings_only_epoch`): most have none for long, and ten
   thousand steps at each start would be most of what the start costs.
 * The orders of a quarantined execution were cancelled by us, and no journal says so. An operator who resumes it wants
   it to go on, so the end of such an order, also one that is still to come, counts as ours.
@@ -64,7 +64,7 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     unowned: tuple[OrderReport, ...]
 
 
-def tells_only_epoch(execution: Execution, event: Restored, algorithm: Algorithm) -> bool:
+def brings_only_epoch(execution: Execution, event: Restored, algorithm: Algorithm) -> bool:
     """Whether `event` tells an execution no more than the epoch of this opening of its own database, and would do no
     more than put it down: then it may be applied as late as directly before the next step."""
     named, closing_us = event.instance, closing_at_us(execution, algorithm)
