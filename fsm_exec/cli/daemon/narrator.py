@@ -70,8 +70,8 @@ class Narrator:
 
 
 def standing_of(engine: Engine) -> Standing:
-    """Return how the engine stands now. It is asked twice a second: nothing here goes through the orders, of which there may
-    be thousands."""
+    """Return how the engine stands now. It is asked twice a second: nothing here goes through the orders, of which
+    there may be thousands."""
     account = engine.account
     return Standing(
         state=engine.state,
