@@ -37,6 +37,7 @@ HEAVY_MODULES = (
     "cli/test_wheel.py",
     "contract/test_under_faults.py",
     "lab/test_compare.py",
+    "lab/test_cluster.py",
     "lab/test_compare_command.py",
     "lab/test_compare_tuning.py",
     "lab/test_lanes.py",

@@ -78,7 +78,7 @@ def compare(
     field = Field(plan, named)
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:
-        finished = progress.run_episodes(field, results, processes)
+        finished = progress.run_episodes(field, results, processes, experiment.cluster)
         found = build_report(
             field, results, with_buckets=buckets, each_tape=each_tape, with_rewards=not without_rewards
         )
@@ -87,7 +87,7 @@ def compare(
             break
         field = Field(msgspec.structs.replace(plan, conditions=conditions), named)
         with open_results(experiment.out / name, resume=experiment.resume) as results:
-            finished = progress.run_episodes(field, results, processes)
+            finished = progress.run_episodes(field, results, processes, experiment.cluster)
             varied.append(variation(name, build_report(field, results, with_rewards=not without_rewards)))
     if as_json:
         document = grid(found, varied) if sensitivity else found

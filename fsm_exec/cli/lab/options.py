@@ -34,6 +34,7 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
     every: int
     outcome: str
     workers: int | None
+    cluster: str | None
     out: Path
     resume: bool
     queue_model: str
@@ -59,8 +60,16 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def processes(self) -> int:
-        """Return how many processes work at it. Raises UserError."""
+        """Return how many processes of this machine work at it. Raises UserError."""
+        if self.cluster is not None and self.workers is not None:
+            raise UserError(WORKERS_AND_CLUSTER)
         return worker_count(self.workers)
+
+
+WORKERS_AND_CLUSTER = "--workers are processes of this machine, and --cluster has its own; give one of them"
+cluster_option = click.option(
+    "--cluster", metavar="ADDRESS", help="Work on the workers of the Dask scheduler there, as tcp://HOST:8786."
+)
 
 
 def experiment_options(
@@ -74,6 +83,7 @@ def experiment_options(
         click.option("--every", type=int, default=every, show_default=True, help="Seconds from one start to the next."),
         click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True),
         click.option("--workers", type=int, help="Processes.  [default: one for each core]"),
+        cluster_option,
         click.option("--out", type=click.Path(path_type=Path), default=out, show_default=True, help="Directory."),
         click.option("--resume", is_flag=True, help=resume),
         click.option(

@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fsm_exec.cli.console import Page
 from fsm_exec.cli.output import say
 from fsm_exec.lab.experiment.compare import Field, remaining_tasks, run_tasks
+from fsm_exec.lab.experiment.ground import Task
 from fsm_exec.lab.experiment.results import Results
 
 PRINT_EVERY_S = 10  # how often the time left is printed where no bar can be drawn
 
 
-def run_episodes(field: Field, results: Results, processes: int) -> bool:
-    """Run what is left of the field's plan; return False if it was interrupted."""
+def run_episodes(field: Field, results: Results, processes: int, cluster: str | None = None) -> bool:
+    """Run what is left of the field's plan, in processes of this machine or on a cluster; return False if it was
+    interrupted."""
     results.agree(field.plan.stated(), field.known_tapes())
     tasks = remaining_tasks(field, results)
     try:
-        with _terminate_as_interrupt(), _progress(len(tasks)) as print_time_left:
-            for done in run_tasks(field, tasks, results, min(processes, max(1, len(tasks)))):
+        with (
+            _terminate_as_interrupt(),
+            _open_lane(field, tasks, results, min(processes, max(1, len(tasks))), cluster) as worked,
+            _progress(len(tasks)) as print_time_left,
+        ):
+            for done in worked:
                 print_time_left(done)
     except KeyboardInterrupt:
         return False
     return True
+
+
+@contextmanager
+def _open_lane(
+    field: Field, tasks: Sequence[Task], results: Results, processes: int, cluster: str | None
+) -> Iterator[Iterator[int]]:
+    """Yield how many tasks are done, each time that grows."""
+    if cluster is None:
+        with closing(run_tasks(field, tasks, results, processes)) as worked:
+            yield worked
+        return
+    from fsm_exec.lab.cluster import open_cluster  # Dask takes its time to load
+
+    with open_cluster(cluster) as lane, closing(lane.run_tasks(field, tasks, results)) as worked:
+        yield worked
 
 
 @contextmanager

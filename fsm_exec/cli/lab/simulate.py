@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fsm_exec.cli.console import Page
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
+from fsm_exec.cli.lab.options import WORKERS_AND_CLUSTER, cluster_option
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.simulation.scenario import draw, only
@@ -65,6 +66,7 @@ class SearchResult(msgspec.Struct, kw_only=True):
     "--faults", help=f"What goes wrong at the exchange: a TOML file, or {', '.join(shipped_profile_names())}."
 )
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@cluster_option
 @click.option("--history", type=click.Path(path_type=Path), help="With --seed: write what happened to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def simulate_command(
@@ -75,6 +77,7 @@ def simulate_command(
     profile: str | None,
     faults: str | None,
     workers: int | None,
+    cluster: str | None,
     history: Path | None,
     as_json: bool,
 ) -> None:
@@ -85,18 +88,20 @@ def simulate_command(
         load_fault_profile(faults)
     options = SearchOptions(profile=profile, faults=faults)
     if seed is not None:
-        if seeds is not None or workers is not None:
-            raise UserError("--seed is one history; leave out --seeds and --workers")
+        if seeds is not None or workers is not None or cluster is not None:
+            raise UserError("--seed is one history; leave out --seeds, --workers and --cluster")
         _check_number("--seed", seed, SEED_MAX)
         sys.exit(_run_one(seed, steps, _parse_numbers(without), options, history, as_json=as_json))
     for name, value in (("--steps", steps), ("--without", without), ("--history", history)):
         if value is not None:
             raise UserError(f"{name} is for one history; give it with --seed N")
+    if cluster is not None and workers is not None:
+        raise UserError(WORKERS_AND_CLUSTER)
     count = workers if workers is not None else os.cpu_count() or 1
     if not 1 <= count <= WORKERS_MAX:
         raise UserError(f"--workers {count}: give a number from 1 to {WORKERS_MAX}")
     named = seeds or DEFAULT_SEEDS
-    sys.exit(_run_many(named, _parse_range(named), options, count, as_json=as_json))
+    sys.exit(_run_many(named, _parse_range(named), options, count, cluster, as_json=as_json))
 
 
 def _run_one(
@@ -130,13 +135,14 @@ def _run_one(
     return EXIT_FAILED if report.findings else 0
 
 
-def _run_many(named: str, seeds: range, options: SearchOptions, workers: int, *, as_json: bool) -> int:
+def _run_many(
+    named: str, seeds: range, options: SearchOptions, workers: int, cluster: str | None, *, as_json: bool
+) -> int:
     totals, visited, findings = Totals(), set[str](), list[Finding]()
     interrupted = False
     began = time.perf_counter()
-    results = search_seeds(seeds, options, min(workers, len(seeds)))
     try:
-        with closing(results):
+        with _open_lane(seeds, options, min(workers, len(seeds)), cluster) as (results, workers):
             for lived in _with_progress(results, len(seeds), shown=not as_json):
                 _add(totals, lived.report)
                 visited.update(lived.report.visited)
@@ -168,6 +174,21 @@ def _run_many(named: str, seeds: range, options: SearchOptions, workers: int, *,
     if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_FAILED if findings else 0
+
+
+@contextmanager
+def _open_lane(
+    seeds: range, options: SearchOptions, workers: int, cluster: str | None
+) -> Iterator[tuple[Iterator[SeedResult], int]]:
+    """Yield the results as they come, and how many processes work at them."""
+    if cluster is None:
+        with closing(search_seeds(seeds, options, workers)) as results:
+            yield results, workers
+        return
+    from fsm_exec.lab.cluster import open_cluster  # Dask takes its time to load
+
+    with open_cluster(cluster) as lane, closing(lane.search_seeds(seeds, options)) as results:
+        yield results, lane.count_workers()
 
 
 def _with_progress(results: Iterator[SeedResult], total: int, *, shown: bool) -> Iterable[SeedResult]:

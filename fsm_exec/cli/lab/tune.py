@@ -110,7 +110,7 @@ def tune(
         say_cut_off(*opened)
         say_without_trades(*opened)
     with open_results(experiment.out, resume=experiment.resume) as results:
-        if not progress.run_episodes(field, results, processes):
+        if not progress.run_episodes(field, results, processes, experiment.cluster):
             say("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
             sys.exit(EXIT_INTERRUPTED)
         found = judge(search, field, results)

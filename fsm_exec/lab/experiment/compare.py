@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -119,7 +119,7 @@ def remaining_tasks(field: Field, results: Results) -> list[Task]:
     return tasks
 
 
-def run_tasks(field: Field, tasks: Sequence[Task], results: Results, workers: int) -> Iterator[int]:
+def run_tasks(field: Field, tasks: Sequence[Task], results: Results, workers: int) -> Generator[int, None, None]:
     """Work the tasks and store what comes of them; yields how many are done, each time that grows.
 
     Closing the generator, as Ctrl-C does, keeps what is stored and drops the rest. Raises LabError, also if a worker
