@@ -64,7 +64,7 @@ class Cluster:
         """Work the tasks and store what comes of them; yields how many are done, each time that grows. Closing the
         generator keeps what is stored and drops the rest. Raises LabError."""
         done = 0
-        for block in self._run(self._blocks_of(field, tasks)):
+        for block in self.run_blocks(self._blocks_of(field, tasks)):
             for result in block:
                 results.add(result)
             done += len(block)
@@ -76,20 +76,20 @@ class Cluster:
             name = fingerprints[tape]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that it is large: it travels once
-                there = self._client.submit(hand_over, _pack(field.ground(tape)), key=f"fsm-exec-tape-{name}")
+                there = self._client.submit(hand_over, pack_tape(field.ground(tape)), key=f"fsm-exec-tape-{name}")
             for block in _cut(of_tape):
                 yield work_block, (there, name, field.plan.every_us, field.plan.conditions, block)
 
     def search_seeds(self, seeds: Sequence[int], options: SearchOptions) -> Generator[SeedResult, None, None]:
         """All seeds, in the order in which their blocks end. Raises LabError."""
-        for lived in self._run((work_seeds, (block, options)) for block in _cut(seeds)):
+        for lived in self.run_blocks((work_seeds, (block, options)) for block in _cut(seeds)):
             yield from lived
 
     def count_workers(self) -> int:
         """Return how many worker processes there are now: some may come, and go."""
         return len(self._client.nthreads())
 
-    def _run(self, blocks: Iterator[Block]) -> Generator[list[Any], None, None]:
+    def run_blocks(self, blocks: Iterator[Block]) -> Generator[list[Any], None, None]:
         """Yield what the blocks come to, as they end; a few more than there are workers are out at any time."""
         import distributed
 
@@ -148,7 +148,8 @@ def _cut(items: Iterable[T]) -> Iterator[list[T]]:
         yield block
 
 
-def _pack(ground: Ground) -> bytes:
+def pack_tape(ground: Ground) -> bytes:
+    """Return a tape as it travels."""
     return zlib.compress(pickle.dumps(ground.tape), 1)
 
 
