@@ -34,6 +34,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.invariants import InvariantBroken
 from fsm_exec.core.execution.order_checks import resend_cancel_intents, wants_nothing_more
 from fsm_exec.core.journal.crashpoints import crashpoint
+from fsm_exec.core.journal.rows import PartsTotal
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
 from fsm_exec.core.recovery.proof import is_too_old
@@ -70,6 +71,7 @@ class Actor:
         "_lookup",
         "_may_act",
         "_on_stop",
+        "_parts_total",
         "_services",
         "_signals_read",
         "caught_up",
@@ -115,6 +117,7 @@ class Actor:
         self.ends_regardless = False  # its owner wants its end, whatever contradicts
         self.is_waiting = False  # held until the exchange's listings are known
         self._on_stop: Callable[[], None] | None = None
+        self._parts_total: PartsTotal | None = None  # of the parts of the snapshot stored last; None: not known yet
 
     @property
     def ends(self) -> CancelDemand:
@@ -246,10 +249,12 @@ class Actor:
         # Sent first, it could die without knowing of an order that is live.
         self.in_flight += 1  # the decided writes are sent when this returns
         try:
-            await self._services.store.save(save_of(before, event, step))
+            save = save_of(before, event, step, self._parts_total)
+            await self._services.store.save(save)
         finally:
             self.in_flight -= 1
-        self.execution = step.execution  # not before the save: a save that fails leaves the last durable state
+        # Not before the save: a save that fails leaves the last durable state.
+        self.execution, self._parts_total = step.execution, save.parts_total
         if is_fill:
             crashpoint("fill.after")
         self._publish(event, step, seen)

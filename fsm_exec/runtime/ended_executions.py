@@ -18,7 +18,7 @@ from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, ServiceFailed, St
 from fsm_exec.core.execution.advance import advance
 from fsm_exec.core.execution.events import AnyEvent, OrderProven, tag_of
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.journal.to_rows import row_matches, save_of
 from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.recovery.order_lookup import fill_event
@@ -182,7 +182,7 @@ class EndedExecutions:
         if stored is None:
             return None
         try:
-            return decode_snapshot(stored.snapshot)
+            return decode_stored(stored)
         except CorruptSnapshot as error:
             raise CorruptSnapshot(f"{execution_id}: {error}") from error
 

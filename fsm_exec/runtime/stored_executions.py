@@ -12,7 +12,7 @@ from fsm_exec.core.algorithm.algorithm import Algorithm, NoAlgorithm
 from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import StoredExecution
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.recovery.proof import LISTED_FOR_US, is_doubted
 from fsm_exec.runtime.services import Services
@@ -66,7 +66,7 @@ async def load_unfinished(services: Services, methods: Methods) -> LoadedExecuti
     unscored: list[Execution] = []
     for stored in await services.store.load_unscored():
         try:
-            unscored.append(decode_snapshot(stored.snapshot))
+            unscored.append(decode_stored(stored))
         except CorruptSnapshot:
             services.log.exception("unscored_unreadable", execution=stored.execution_id)
     return LoadedExecutions(
@@ -112,7 +112,7 @@ def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:
 def decode_if_readable(stored: StoredExecution) -> Sequence[Execution]:
     """Return the execution if its snapshot can be read, otherwise nothing."""
     try:
-        return (decode_snapshot(stored.snapshot),)
+        return (decode_stored(stored),)
     except CorruptSnapshot:
         return ()
 
@@ -124,7 +124,7 @@ def decode_with_algorithm(
     method that is not known."""
     if stored.damage is not None:
         raise CorruptSnapshot(f"{stored.damage}; restore a backup, nothing was changed")
-    execution = decode_snapshot(stored.snapshot)
+    execution = decode_stored(stored)
     if execution.execution_id != stored.execution_id:
         raise CorruptSnapshot(f"the snapshot stored for {stored.execution_id} is that of {execution.execution_id}")
     if execution.state != stored.state:
@@ -146,7 +146,7 @@ async def load_unconfirmed(services: Services) -> list[Execution]:
     found: list[Execution] = []
     for stored in await services.store.load_lately_filled():
         try:
-            execution = decode_snapshot(stored.snapshot)
+            execution = decode_stored(stored)
         except CorruptSnapshot:
             services.log.exception("ended_unreadable", execution=stored.execution_id)
             continue

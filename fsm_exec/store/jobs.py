@@ -1,7 +1,8 @@
 """The jobs of the writer, and the rows each of them becomes.
 
-A job becomes (statement, parameters) pairs, each of which must change exactly one row. ExecutionSave, BookRow and
-RefusedRow of the port are jobs as they are; the other structs add what the port passes beside the row.
+A job becomes (statement, parameters) pairs, each of which must change exactly one row (but see ANY_NUMBER).
+ExecutionSave, BookRow and RefusedRow of the port are jobs as they are; the other structs add what the port passes
+beside the row.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ _IDENTITY = (  # what an execution was accepted as: written once, with its first
     "deadline",
 )
 _PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq", "refusal", "reserved")
+_PART = ("execution_id", "name", "body", "checksum")
 _EVENT = (
     "execution_id",
     "seq",
@@ -232,6 +234,9 @@ ADD_EXECUTION = insert_into("execution_state", (*_PROGRESS, *_IDENTITY))
 UPDATE_EXECUTION = (
     f"UPDATE execution_state SET {', '.join(f'{c} = ?' for c in _PROGRESS)} WHERE execution_id = ? AND seq = ?"
 )
+CLEAR_PARTS = "DELETE FROM snapshot_parts WHERE execution_id = ?"
+DELETE_PART = "DELETE FROM snapshot_parts WHERE execution_id = ? AND name = ?"
+PUT_PART = put_into("snapshot_parts", ("execution_id", "name"), _PART)
 ADD_EVENT = insert_into("execution_events", _EVENT)
 PUT_CHILD = put_into("split_orders", ("execution_id", "client_order_id"), _CHILD)
 ADD_FILL = insert_into("fills", _FILL)
@@ -263,6 +268,9 @@ ORDER = (
     UPDATE_EXECUTION,
     ADD_SUBMISSION,
     PUT_EDGE,
+    CLEAR_PARTS,
+    DELETE_PART,
+    PUT_PART,
     ADD_EVENT,
     PUT_CHILD,
     DELETE_FILL,
@@ -286,6 +294,8 @@ ORDER = (
     *ACCOUNT_ORDER,
     *ALERT_ORDER,
 )
+ANY_NUMBER = frozenset({CLEAR_PARTS})
+"""Statements whose rows may change any number of rows each; of all others each changes exactly one."""
 
 
 def rows_of(job: Job) -> Iterator[Row]:
@@ -349,6 +359,12 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
         yield PUT_EDGE, accepted_row(save)
     else:
         yield UPDATE_EXECUTION, (*progress, execution_id, journal.seq - 1)
+    if save.clears_parts:
+        yield CLEAR_PARTS, (execution_id,)
+    for name in save.gone_parts:
+        yield DELETE_PART, (execution_id, name)
+    for part in save.parts:
+        yield PUT_PART, (execution_id, part.name, part.body.decode(), part.checksum)
     if save.submission is not None:
         yield ADD_SUBMISSION, (save.submission.key, execution_id, save.submission.request.decode(), at)
     event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version

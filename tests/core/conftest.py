@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import pytest
@@ -23,7 +25,16 @@ from fsm_exec.core.execution.events import (
     Submitted,
 )
 from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
-from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot, encode_event, encode_intents, encode_snapshot
+from fsm_exec.core.journal import parts
+from fsm_exec.core.journal.rows import ExecutionSave, PartsTotal, SnapshotPart
+from fsm_exec.core.journal.snapshot import (
+    decode_entry,
+    decode_snapshot,
+    encode_event,
+    encode_intents,
+    encode_parts,
+    encode_snapshot,
+)
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.fees import FeeTerms
@@ -93,6 +104,8 @@ class Driver:
         self.journal: list[tuple[bytes, bytes]] = []
         self.in_flight: list[Write] = []
         self._execution: Execution | None = None
+        self.stored: dict[str, SnapshotPart] = {}
+        self._total: PartsTotal | None = None
         self.tell(submitted)
 
     @property
@@ -122,15 +135,21 @@ class Driver:
         entry = encode_event(event), encode_intents(step.intents)
         folded = apply(before, *decode_entry(*entry))
         assert folded is not None
-        saved = save_of(before, event, step).snapshot
-        assert encode_snapshot(folded.execution) == saved, "invariant 6"
-        assert decode_snapshot(saved) == step.execution
+        save = save_of(before, event, step, self._total)
+        assert encode_snapshot(folded.execution) == save.snapshot, "invariant 6"
+        stored = parts_after(self.stored, save)
+        expected = {part.name: part for part in encode_parts(folded.execution)}
+        assert stored == expected, "invariant 6"
+        assert decode_snapshot(save.snapshot, parts=tuple(stored.values())) == step.execution
+        unsure = save_of(before, event, step)
+        assert parts_after(self.stored, unsure) == expected, "whoever does not know what is stored stores the same"
+        assert unsure.snapshot == save.snapshot
         assert before is None or step.execution.seq == before.seq + 1
         self.journal.append(entry)
         self.changes += step.changes
         self.notes += step.notes
         self.in_flight += step.effects
-        self._execution = step.execution
+        self._execution, self.stored, self._total = step.execution, stored, save.parts_total
         return step
 
     def fact(self, kind: type[EventT], **fields: object) -> Advance | None:
@@ -279,6 +298,14 @@ class Driver:
         return self.in_flight[-1].effect_id
 
 
+def parts_after(before: dict[str, SnapshotPart], save: ExecutionSave) -> dict[str, SnapshotPart]:
+    """The parts of a snapshot that a store holds after this save, as its statements do it."""
+    held = {} if save.clears_parts else dict(before)
+    for name in save.gone_parts:
+        del held[name]
+    return held | {part.name: part for part in save.parts}
+
+
 class World:
     """Makers of everything an execution starts from. All prices are in the execution's own outcome."""
 
@@ -363,6 +390,22 @@ class World:
         """An accepted execution; `algorithm` may be the name of a shipped method."""
         chosen = SHIPPED[algorithm] if isinstance(algorithm, str) else algorithm
         return Driver(cls.submitted() if submitted is None else submitted, chosen)
+
+
+@contextmanager
+def cut_small() -> Iterator[None]:
+    """Snapshots are cut into so many parts that a short history has them too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "ORDERS_KEPT", 1)
+        patch.setattr(parts, "FILLS_A_PART", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_parts() -> Iterator[None]:
+    """The same, for a whole module."""
+    with cut_small():
+        yield
 
 
 @pytest.fixture(scope="session")

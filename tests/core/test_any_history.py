@@ -13,6 +13,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -71,6 +72,8 @@ from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World
+
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 STEPS = 40
 CLOSING_AFTER_US = 8_000  # of the horizon: about half of a history's time

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import event as happened
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.core.conftest import Driver, World
+
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 STEPS = 30
 ROUNDS_MAX = 20  # of 40 seconds each

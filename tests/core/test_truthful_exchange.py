@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -58,6 +59,8 @@ from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World
+
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 STEPS = 40
 CLOSING_ROUNDS_MAX = 60

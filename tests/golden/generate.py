@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.core.execution.advance import apply
-from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, decode_entry, encode_snapshot
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, decode_entry, encode_step
 from tests.golden.histories import HISTORIES
 from tests.golden.schema import schema
 
@@ -21,23 +21,36 @@ GOLDEN = Path(__file__).parent
 SUMS = GOLDEN / "SHA256SUMS"
 
 
-class Line(msgspec.Struct):
-    """One row of the journal of a golden history."""
+class Part(msgspec.Struct):
+    """A part of a snapshot, as `SnapshotPart`."""
+
+    name: str
+    body: msgspec.Raw
+    checksum: str
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """One row of the journal of a golden history: with the parts of the snapshot that it writes or takes away."""
 
     event: msgspec.Raw
     intents: msgspec.Raw
     snapshot: msgspec.Raw
+    parts: list[Part] = []
+    gone: list[str] = []
 
 
 def history(name: str) -> bytes:
     """The named history as its file has it."""
-    driver, execution, lines = HISTORIES[name](), None, []
+    driver, execution, total, lines = HISTORIES[name](), None, None, []
     for event, intents in driver.journal:
         step = apply(execution, *decode_entry(event, intents))
         if step is None:
             raise ValueError(f"{name}: a journaled event changes nothing")
-        execution = step.execution
-        line = Line(msgspec.Raw(event), msgspec.Raw(intents), msgspec.Raw(encode_snapshot(execution)))
+        encoded = encode_step(execution, step.execution, total)
+        execution, total = step.execution, encoded.total
+        parts = [Part(part.name, msgspec.Raw(part.body), part.checksum) for part in encoded.parts]
+        snapshot = msgspec.Raw(encoded.snapshot)
+        line = Line(msgspec.Raw(event), msgspec.Raw(intents), snapshot, parts, list(encoded.gone))
         lines.append(msgspec.json.encode(line))
     return b"\n".join(lines) + b"\n"
 

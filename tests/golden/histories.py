@@ -216,6 +216,28 @@ def reduce_only() -> Driver:
     return driver
 
 
+def long_lived() -> Driver:
+    """Ten orders are over and one fills in twenty pieces, so its snapshot has parts; then listings name a fill that is
+    in a part otherwise, and have one more of an order that is."""
+    algorithm = World.scripted(10_000)
+    driver = World.drive(algorithm, World.submitted(target_e2=10_000))
+    take = PlaceAction(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(100), time_in_force="immediate_or_cancel")
+    algorithm.wishes = (take,)
+    for number in range(10):
+        driver.place()
+        driver.accept(filled=100, remaining=0)
+        driver.frame(f"A{number}", 100, fee_e6=MoneyE6(17_500), is_taker=True)
+    algorithm.wishes = (PlaceAction(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(4_000)),)
+    driver.place()
+    driver.accept()
+    algorithm.wishes = ()
+    for number in range(20):
+        driver.frame(f"B{number}", 100)
+    driver.listed("B3", 100, listed_id="L3")
+    driver.listed("A0b", 50, client_order_id=driver.children[0].client_order_id, price_e4=PriceE4(5_100))
+    return driver
+
+
 HISTORIES: dict[str, Callable[[], Driver]] = {
     made.__name__: made
     for made in (
@@ -236,6 +258,7 @@ HISTORIES: dict[str, Callable[[], Driver]] = {
         suspected,
         corrected,
         reduce_only,
+        long_lived,
     )
 }
 

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from fsm_exec.core.execution.events import QUARANTINE_CANCEL
-from fsm_exec.core.journal import crashpoints
+from fsm_exec.core.journal import crashpoints, parts
 from fsm_exec.lab.simulation.actions import (
     AnyAction,
     Crash,
@@ -28,6 +28,7 @@ from tests.lab import mutants
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 241)
 LIED_TO = range(1, 41)
+CUT_SMALL = range(1, 61)
 TWICE = (2, 23, 40)  # calm and stormy, with and without deaths and accounts
 
 
@@ -111,6 +112,18 @@ def test_what_an_exchange_says_that_lies_is_found_out() -> None:
     reports = [simulate(draw(seed, faults=LYING)) for seed in LIED_TO]
     assert {report.seed: report.findings for report in reports if report.findings} == {}
     assert sum(report.faults for report in reports) > len(LIED_TO)
+
+
+def test_how_snapshots_are_cut_changes_nothing(
+    reports: dict[int, HistoryReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With so small parts that every execution has some, deaths at every boundary find nothing either, and each history
+    is the same to the last row."""
+    monkeypatch.setattr(parts, "ORDERS_KEPT", 0)
+    monkeypatch.setattr(parts, "FILLS_A_PART", 1)
+    found = {seed: simulate(draw(seed)) for seed in CUT_SMALL}
+    assert {seed: report.findings for seed, report in found.items() if report.findings} == {}
+    assert {seed: report.digest for seed, report in found.items()} == {seed: reports[seed].digest for seed in CUT_SMALL}
 
 
 def test_keeping_lines_changes_nothing() -> None:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from fsm_exec.core.costs.rows import BookRow, MetricsRow
-from fsm_exec.core.journal.rows import ChildRow, ExecutionSave, FillGone, FillRow, JournalRow
+from fsm_exec.core.journal.rows import ChildRow, ExecutionSave, FillGone, FillRow, JournalRow, SnapshotPart
 from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
 
 OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[SqliteStore]]
@@ -38,6 +38,9 @@ class Samples:
         reserved: str = "5.180000",
         corrected: tuple[FillRow, ...] = (),
         gone: tuple[FillGone, ...] = (),
+        parts: tuple[SnapshotPart, ...] = (),
+        gone_parts: tuple[str, ...] = (),
+        clears_parts: bool = False,
     ) -> ExecutionSave:
         journal = JournalRow(
             seq=seq,
@@ -67,7 +70,13 @@ class Samples:
             reserved=reserved,
             corrected=corrected,
             gone=gone,
+            parts=parts,
+            gone_parts=gone_parts,
+            clears_parts=clears_parts,
         )
+
+    def part(self, name: str, text: str = "") -> SnapshotPart:
+        return SnapshotPart(name, f'"{text or name}"'.encode(), f"{len(name):016x}")
 
     def child(self, client_order_id: str = "fxaaaaaaaaaa-e1-1-1", *, state: str = "resting") -> ChildRow:
         return ChildRow(

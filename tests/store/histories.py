@@ -22,13 +22,13 @@ AT_US = 1_681_149_700_000_000
 
 def saves_of(name: str, execution_id: str) -> tuple[list[ExecutionSave], Execution]:
     """Every save of the named history under another id, first to last, and what it comes to."""
-    execution, saves = None, []
+    execution, total, saves = None, None, []
     for fact, wishes in HISTORIES[name]().journal:
         event, intents = decode_entry(renamed(fact, execution_id), renamed(wishes, execution_id))
         step = apply(execution, event, intents)
         assert step is not None
-        saves.append(save_of(execution, event, step))
-        execution = step.execution
+        saves.append(save_of(execution, event, step, total))
+        execution, total = step.execution, saves[-1].parts_total
     assert execution is not None
     return saves, execution
 

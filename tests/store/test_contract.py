@@ -60,6 +60,35 @@ async def test_an_execution_moves_one_step_at_a_time(open_store: OpenStore, samp
         assert [row.seq for row in await store.load_journal("e1")] == [1, 2]
 
 
+async def test_parts_of_a_snapshot_go_with_its_head(open_store: OpenStore, samples: Samples) -> None:
+    """They come with the save that writes them, change, go and are cleared with it; a save that is refused, also for a
+    part that is not there, leaves head and parts as they were; and nobody else's are touched."""
+    one, two, other = samples.part("0"), samples.part("1.fills.0"), samples.part("0", "changed")
+    async with open_store() as store:
+        await store.save(samples.save("e2", parts=(one,)))
+        await store.save(samples.save(seq=1, parts=(one, two)))
+        for seq, save, expected in (
+            (2, samples.save(seq=2, parts=(other,)), {other, two}),
+            (3, samples.save(seq=3, gone_parts=("0",)), {two}),
+            (4, samples.save(seq=4, parts=(one,), gone_parts=("1.fills.0",)), {one}),
+            (4, samples.save(seq=4, parts=(two,)), {one}),
+            (4, samples.save(seq=5, snapshot=b"bad", parts=(two,), gone_parts=("1.fills.0",)), {one}),
+            (5, samples.save(seq=5, clears_parts=True, parts=(two,)), {two}),
+            (6, samples.save(seq=6, clears_parts=True), set()),
+        ):
+            try:
+                await store.save(save)
+            except SaveRefused:
+                assert len(await store.load_journal("e1")) == seq
+            held = await store.load_execution("e1")
+            assert held is not None
+            assert set(held.parts) == expected
+            assert held.snapshot != b"bad"
+            assert len(await store.load_journal("e1")) == seq
+        (second,) = [held for held in await store.load_executions() if held.execution_id == "e2"]
+        assert second.parts == (one,)
+
+
 async def test_of_two_writers_of_one_execution_one_is_refused(open_store: OpenStore, samples: Samples) -> None:
     """Two tasks that decided from the same snapshot cannot both be saved, even in one group."""
     refused = []

@@ -32,7 +32,10 @@ async def main():
     async with open_store(pathlib.Path(sys.argv[2]), draw_instance=lambda: "a" * 10, at_us=0) as store:
         async def save(number):
             for seq in range(1, 10**9):
-                await store.save(samples.save(f"e{number}", seq, snapshot=b"%d" % seq))
+                parts = (samples.part(f"{seq % 3}", f"{seq}"), samples.part("more", f"{seq}"))
+                gone = (f"{(seq - 2) % 3}",) if seq > 2 else ()
+                snapshot = b"%d" % seq
+                await store.save(samples.save(f"e{number}", seq, snapshot=snapshot, parts=parts, gone_parts=gone))
                 print(f"e{number}", seq, flush=True)
         async with trio.open_nursery() as nursery:
             for number in range(10):
@@ -60,13 +63,19 @@ def run_and_kill(lane: str, lines: int, database: Path) -> dict[str, int]:
     return reported
 
 
+def parts_at(seq: int) -> dict[str, int]:
+    """What each part says after so many of WRITER's saves: one is written anew each time, one of three by turns, and
+    the one of the save before last goes."""
+    return {"more": seq} | {f"{number % 3}": number for number in range(max(1, seq - 1), seq + 1)}
+
+
 @pytest.mark.parametrize("lane", ["live", "virtual"])
 @pytest.mark.parametrize("lines", [1, 37, 500])
 async def test_what_was_reported_as_saved_survives_sigkill(
     lane: str, lines: int, database: Path, samples: Samples, draw_instance: Callable[[], str]
 ) -> None:
-    """After SIGKILL every reported step is in the journal, without a gap, and each snapshot is that of the last step;
-    the log is read as it was left, and the next opening goes on from there."""
+    """After SIGKILL every reported step is in the journal, without a gap, and each snapshot, head and parts, is that of
+    the last step; the log is read as it was left, and the next opening goes on from there."""
     reported = run_and_kill(lane, lines, database)
     held = read_executions(database)
     assert {e.execution_id for e in held} >= set(reported)
@@ -75,6 +84,7 @@ async def test_what_was_reported_as_saved_survives_sigkill(
         assert [row.seq for row in journal] == list(range(1, len(journal) + 1))
         assert len(journal) >= reported.get(execution.execution_id, 0)
         assert execution.snapshot == b"%d" % len(journal)
+        assert {part.name: int(part.body.strip(b'"')) for part in execution.parts} == parts_at(len(journal))
     async with open_virtual_store(database, draw_instance=draw_instance, at_us=0) as store:
         assert store.instance == "a" * 10
         assert await store.load_executions() == held

@@ -134,7 +134,12 @@ def _differences(found: StoredHistory, history: list[ReplayedRow]) -> list[str]:
     if found.stored.damage is not None:
         return [*differences, found.stored.damage, *row_differences(folded, found.children, found.fills)]
     try:
-        differences += snapshot_differences(found.stored.snapshot, folded, min(row.version for row in found.rows))
+        differences += snapshot_differences(
+            found.stored.snapshot,
+            folded,
+            min(row.version for row in found.rows),
+            parts=found.stored.parts,
+        )
     except CorruptSnapshot as error:
         differences.append(str(error))
     if found.stored.state != folded.state:

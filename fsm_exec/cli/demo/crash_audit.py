@@ -12,7 +12,7 @@ import msgspec
 
 from fsm_exec.cli.demo.results import differences
 from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.runtime.engine import EndedExecution
@@ -58,9 +58,7 @@ def load_saved(database: Path) -> list[EndedExecution]:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.execute("BEGIN")
             return [
-                EndedExecution(
-                    decode_snapshot(row.snapshot), load_metrics(connection, row.execution_id), row.quarantine
-                )
+                EndedExecution(decode_stored(row), load_metrics(connection, row.execution_id), row.quarantine)
                 for row in load_executions(connection)
             ]
     except sqlite3.OperationalError:  # not there yet, or its tables are not

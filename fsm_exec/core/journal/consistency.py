@@ -13,8 +13,15 @@ import msgspec
 from fsm_exec.core.execution.events import tag_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.replay import ReplayedRow
-from fsm_exec.core.journal.rows import ChildRow, FillRow
-from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_snapshot, upgrade_snapshot
+from fsm_exec.core.journal.rows import ChildRow, FillRow, SnapshotPart
+from fsm_exec.core.journal.snapshot import (
+    SNAPSHOT_VERSION,
+    decode_snapshot,
+    encode_parts,
+    encode_snapshot,
+    encode_whole,
+    upgrade_snapshot,
+)
 from fsm_exec.core.journal.to_rows import child_row, fill_rows
 from fsm_exec.core.journal.upcasting import VERSIONS, Version
 
@@ -23,19 +30,35 @@ SHOWN_CHARS = 60
 
 
 def snapshot_differences(
-    raw: bytes, folded: Execution, oldest: int, versions: tuple[Version, ...] = VERSIONS
+    raw: bytes,
+    folded: Execution,
+    oldest: int,
+    versions: tuple[Version, ...] = VERSIONS,
+    *,
+    parts: Sequence[SnapshotPart] = (),
 ) -> list[str]:
-    """Where the snapshot is not the fold, byte for byte. `oldest` is the lowest version in the journal: what versions
-    after it began to keep is not compared, as the snapshots from before could not know it. Raises CorruptSnapshot."""
-    stored, expected = upgrade_snapshot(raw, versions), encode_snapshot(folded)
-    if stored == expected:
+    """Where the snapshot, head and parts, is not the fold, byte for byte. `oldest` is the lowest version in the
+    journal: what versions after it began to keep is not compared, as the snapshots from before could not know it.
+    Raises CorruptSnapshot."""
+    stored, expected = upgrade_snapshot(raw, versions, parts=parts), encode_snapshot(folded)
+    is_raised = stored is not raw
+    if stored == expected and (is_raised or sorted(parts, key=_name) == sorted(encode_parts(folded), key=_name)):
+        return []
+    if not parts and stored == encode_whole(folded):  # from before there were parts
         return []
     ignored = {name for version in versions[oldest:] for name in version.began_keeping}
-    one, other = (msgspec.json.decode(text)["execution"] for text in (stored, expected))
+    one, other = (
+        msgspec.json.decode(msgspec.json.encode(found))
+        for found in (decode_snapshot(raw, versions, parts=parts), folded)
+    )
     found = list(_differences("", one, other, ignored))
     if not found and not ignored:
         return ["snapshot: it says what the journal says in other bytes; another build of this version wrote it"]
     return _first_lines(f"snapshot: {line}" for line in found)
+
+
+def _name(part: SnapshotPart) -> str:
+    return part.name
 
 
 def row_differences(folded: Execution, children: Sequence[ChildRow], fills: Sequence[FillRow]) -> list[str]:

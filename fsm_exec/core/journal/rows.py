@@ -20,6 +20,22 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     version: int
 
 
+class SnapshotPart(msgspec.Struct, frozen=True, gc=False):
+    """A part of a snapshot, by its name within its execution (`core.journal.parts`). `body` is JSON; `checksum` covers
+    execution, name and body."""
+
+    name: str
+    body: bytes
+    checksum: str
+
+
+class PartsTotal(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """How many parts a snapshot has, and the sum of their checksums."""
+
+    count: int
+    checksum: str
+
+
 class ChildRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A row of `split_orders`, replaced whole. Text as people and SQL read it (decimal strings)."""
 
@@ -94,7 +110,9 @@ class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction. `fills` are
-    new, `corrected` were there, `gone` were taken back. `refusal` is what the exchange last refused with.
+    new, `corrected` were there, `gone` were taken back. `refusal` is what the exchange last refused with. `parts` of
+    the snapshot are new or changed, `gone_parts` are there no more; `clears_parts`: before them, whatever parts are
+    stored go. `parts_total`, of all its parts, is for whoever makes the next save: it lies in the snapshot.
     `reserved` is what the execution may still cost, in dollars. `submission` goes with the first save of an execution
     that was submitted under a key; `edge` with every first save, whose row of `edges` it completes."""
 
@@ -117,6 +135,10 @@ class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     corrected: tuple[FillRow, ...] = ()
     gone: tuple[FillGone, ...] = ()
     refusal: str | None = None
+    clears_parts: bool = False
+    parts: tuple[SnapshotPart, ...] = ()
+    gone_parts: tuple[str, ...] = ()
+    parts_total: PartsTotal | None = None
     submission: SubmissionRow | None = None
     edge: EdgeFigures | None = None
 
@@ -141,6 +163,7 @@ class StoredExecution(msgspec.Struct, frozen=True, kw_only=True):
     quarantine: str | None
     snapshot_version: int
     snapshot: bytes
+    parts: tuple[SnapshotPart, ...] = ()
     damage: str | None = None
 
 

@@ -7,8 +7,8 @@ from fsm_exec.core.execution.events import AnyEvent, tag_of
 from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
 from fsm_exec.core.execution.fills import is_same_fill, is_same_time
 from fsm_exec.core.execution.reservation import reserved_e6
-from fsm_exec.core.journal.rows import ChildRow, EdgeFigures, ExecutionSave, FillGone, FillRow, JournalRow
-from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_event, encode_intents, encode_snapshot
+from fsm_exec.core.journal.rows import ChildRow, EdgeFigures, ExecutionSave, FillGone, FillRow, JournalRow, PartsTotal
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_event, encode_intents, encode_step
 from fsm_exec.core.market.edge import PPM_DECIMALS, Edge
 from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.values.units import CountE2, format_count, format_fixed, format_money, format_price
@@ -27,9 +27,11 @@ CHILD_STATUS = {
 """The reference design's `status` column by state; `cancelling` and `settling` are partial once something is filled."""
 
 
-def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> ExecutionSave:
-    """Everything one durable transition writes."""
+def save_of(before: Execution | None, event: AnyEvent, step: Advance, total: PartsTotal | None = None) -> ExecutionSave:
+    """Everything one durable transition writes. `total` is that of the parts stored with `before`, as the save
+    that stored it has it; None: nobody knows it."""
     after = step.execution
+    encoded = encode_step(before, after, total)
     known = {} if before is None else {child.client_order_id: child for child in before.children}
     changed = [child for child in after.children if known.get(child.client_order_id) is not child]
     return ExecutionSave(
@@ -44,7 +46,7 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
         accepted_at_us=after.accepted_at_us,
         deadline_us=after.deadline_us,
         snapshot_version=SNAPSHOT_VERSION,
-        snapshot=encode_snapshot(after),
+        snapshot=encoded.snapshot,
         journal=JournalRow(
             seq=after.seq,
             at_us=event.at_us,
@@ -61,6 +63,10 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
         ),
         gone=tuple(row for child in changed for row in gone_fill_keys(known.get(child.client_order_id), child)),
         refusal=after.refusal,
+        clears_parts=encoded.clears,
+        parts=encoded.parts,
+        gone_parts=encoded.gone,
+        parts_total=encoded.total,
         reserved=format_money(reserved_e6(after)),
     )
 

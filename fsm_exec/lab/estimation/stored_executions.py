@@ -20,7 +20,7 @@ from fsm_exec.core.costs.market_features import MarketFeatures, market_features
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import JournalRow
-from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_entry, decode_stored
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.values.units import PPM, US_PER_S
 from fsm_exec.lab.estimation.samples import Sample, SampleSet, cost_e5, settings_hash
@@ -46,7 +46,7 @@ def load_stored(found: SampleSet, path: Path) -> SampleSet:
             if metrics is None or metrics.shortfall_e7 is None:
                 continue
             try:
-                execution = decode_snapshot(stored.snapshot)
+                execution = decode_stored(stored)
                 signals = _first_signals(execution, load_journal(database.connection, stored.execution_id))
             except CorruptSnapshot as error:
                 raise UserError(f"{path}: {stored.execution_id}: {error}") from error

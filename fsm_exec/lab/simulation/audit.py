@@ -28,7 +28,7 @@ def stored_differences(connection: sqlite3.Connection) -> list[str]:
         try:
             rows = load_journal(connection, name)
             folded = fold(decode_entry(row.event, row.intents, row.version) for row in rows)
-            differences = snapshot_differences(stored.snapshot, folded, SNAPSHOT_VERSION)
+            differences = snapshot_differences(stored.snapshot, folded, SNAPSHOT_VERSION, parts=stored.parts)
         except LocalError as error:
             found.append(f"6: {name}: {error}")
             continue

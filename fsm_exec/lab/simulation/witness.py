@@ -18,12 +18,14 @@ import msgspec
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.execution import CHILD_ENDS, EXECUTION_ENDS, Execution
 from fsm_exec.core.execution.invariants import InvariantBroken, check
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.rows import StoredExecution
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.values.units import parse_money
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.orders import Order
+from fsm_exec.store.reads.execution_reads import load_execution
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.risk_witness import RiskWitness
@@ -37,7 +39,6 @@ _JOURNALED = (
     "SELECT rowid, execution_id, seq, event_type, event, intents, steps FROM execution_events "
     "WHERE rowid > ? ORDER BY rowid"
 )
-_EXECUTION = "SELECT state, snapshot FROM execution_state WHERE execution_id = ?"
 _RESERVED = "SELECT execution_id, reserved FROM execution_state WHERE state NOT IN ('filled', 'cancelled')"
 _ORDER = "SELECT state FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
 
@@ -131,16 +132,20 @@ class Witness:
             self.history.add("journal", execution_id, *row)
             touched[execution_id] = None
         for execution_id in touched:
-            state, snapshot = connection.execute(_EXECUTION, (execution_id,)).fetchone()
-            self._look_at(execution_id, state, snapshot.encode())
+            stored = load_execution(connection, execution_id)
+            if stored is None or stored.damage is not None:
+                self.found(f"6: the row of {execution_id} cannot be read")
+            else:
+                self._look_at(stored)
         if touched:
             self._look_at_reservations(connection)
         for execution_id, event in stated:
             self._look_at_answer(execution_id, msgspec.json.decode(event, type=_Answered))
 
-    def _look_at(self, execution_id: str, state: str, snapshot: bytes) -> None:
+    def _look_at(self, stored: StoredExecution) -> None:
+        execution_id, state = stored.execution_id, stored.state
         try:
-            execution = decode_snapshot(snapshot)
+            execution = decode_stored(stored)
             check(execution)
         except CorruptSnapshot as error:
             self.found(f"6: the snapshot of {execution_id} cannot be read: {error}")

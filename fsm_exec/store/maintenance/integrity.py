@@ -18,7 +18,7 @@ from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.consistency import journal_differences, row_differences, snapshot_differences
 from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.journal.rows import StoredExecution
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.text import one_line
 from fsm_exec.store.archive.archive_checks import check_archives, is_left_by_move
 from fsm_exec.store.archive.archive_reads import load_archives
@@ -216,7 +216,7 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
         yield stored.damage
         return
     try:
-        execution = decode_snapshot(stored.snapshot)
+        execution = decode_stored(stored)
         if (execution.execution_id, execution.state) != (stored.execution_id, stored.state):
             yield (
                 f"the snapshot is of {execution.execution_id} ({execution.state}), its row of "
@@ -241,7 +241,7 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
             execution_reads.load_children(connection, stored.execution_id),
             execution_reads.load_fills(connection, stored.execution_id),
         )
-        yield from snapshot_differences(stored.snapshot, folded, min(row.version for row in rows))
+        yield from snapshot_differences(stored.snapshot, folded, min(row.version for row in rows), parts=stored.parts)
         yield from column_differences(connection, stored.snapshot, history)
     except CorruptSnapshot as error:
         yield str(error)

@@ -17,6 +17,7 @@ from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text
 
 _JSON: Final[dict[str, frozenset[str]]] = {
     "execution_state": frozenset({"snapshot"}),
+    "snapshot_parts": frozenset({"body"}),
     "execution_events": frozenset({"event", "intents"}),
     "submissions": frozenset({"request"}),
     "methods": frozenset({"config"}),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow, UserError
-from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
+from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, SnapshotPart, StoredExecution
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.store.damaged_rows import (
     DATABASE_ERRORS,
@@ -26,7 +26,12 @@ from fsm_exec.store.damaged_rows import (
 from fsm_exec.store.files.migrations import identify
 from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, unusable_error
 
-_EXECUTIONS = "SELECT execution_id, state, quarantine, snapshot_version, snapshot FROM execution_state"
+_EXECUTIONS = (
+    "SELECT execution_id, state, quarantine, snapshot_version, snapshot, EXISTS "
+    "(SELECT 1 FROM snapshot_parts WHERE snapshot_parts.execution_id = execution_state.execution_id) "
+    "FROM execution_state"
+)
+_PARTS = "SELECT name, body, checksum FROM snapshot_parts WHERE execution_id = ?"
 UNFINISHED = "state IS NOT 'filled' AND state IS NOT 'cancelled'"  # a damaged state too: the index has it
 _UNFINISHED = f"INDEXED BY execution_state_unfinished WHERE {UNFINISHED}"
 # Their states last: by an index of states SQLite would go through all that have ended.
@@ -52,22 +57,22 @@ _METRICS = f"SELECT {', '.join(MetricsRow.__struct_fields__)} FROM execution_met
 
 def load_executions(connection: sqlite3.Connection) -> list[StoredExecution]:
     """All, in the order of their acceptance."""
-    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_BY_ACCEPTANCE}"))
+    return _load_executions(connection, f"{_EXECUTIONS} {_BY_ACCEPTANCE}")
 
 
 def load_unfinished(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those in no terminal state, the quarantined among them, in the order of their acceptance."""
-    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNFINISHED} {_BY_ACCEPTANCE}"))
+    return _load_executions(connection, f"{_EXECUTIONS} {_UNFINISHED} {_BY_ACCEPTANCE}")
 
 
 def load_unscored(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those that have ended and have no row of metrics, in the order of their acceptance."""
-    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNSCORED} {_BY_ACCEPTANCE}"))
+    return _load_executions(connection, f"{_EXECUTIONS} {_UNSCORED} {_BY_ACCEPTANCE}")
 
 
 def load_lately_filled(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those that have ended and have one of the newest FILLS_LATELY fills, in the order of their acceptance."""
-    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_LATELY_FILLED} {_BY_ACCEPTANCE}"))
+    return _load_executions(connection, f"{_EXECUTIONS} {_LATELY_FILLED} {_BY_ACCEPTANCE}")
 
 
 def load_journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:
@@ -101,7 +106,7 @@ def _journal_row(execution_id: str, seq: object, at: object, *columns: object) -
 
 def load_execution(connection: sqlite3.Connection, execution_id: str) -> StoredExecution | None:
     """One, or None for an unknown id."""
-    found = _decode_executions(connection.execute(f"{_EXECUTIONS} WHERE execution_id = ?", (execution_id,)))
+    found = _load_executions(connection, f"{_EXECUTIONS} WHERE execution_id = ?", (execution_id,))
     return found[0] if found else None
 
 
@@ -167,14 +172,44 @@ def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise unusable_error(path, error) from error
 
 
-def _decode_executions(rows: sqlite3.Cursor) -> list[StoredExecution]:
-    return [_stored(*row) for row in rows]
+def _load_executions(
+    connection: sqlite3.Connection, query: str, values: tuple[object, ...] = ()
+) -> list[StoredExecution]:
+    with _one_moment(connection):
+        return [_stored(connection, *row) for row in connection.execute(query, values)]
 
 
-def _stored(execution_id: object, *columns: object) -> StoredExecution:
+@contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let every query within see the same commits: head and parts of a snapshot are of one."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def load_parts(connection: sqlite3.Connection, execution_id: str) -> tuple[SnapshotPart, ...]:
+    """Load the parts of a snapshot. Raises DamagedRow."""
+    return tuple(
+        struct_of(
+            SnapshotPart,
+            "snapshot_parts",
+            f"{execution_id} {name}",
+            SnapshotPart.__struct_fields__,
+            (name, text_of("snapshot_parts", f"{execution_id} {name}", "body", body).encode(), checksum),
+        )
+        for name, body, checksum in connection.execute(_PARTS, (execution_id,))
+    )
+
+
+def _stored(connection: sqlite3.Connection, execution_id: object, *columns: object) -> StoredExecution:
     """Return the stored execution of a row; one that cannot be read carries the reason, since a list needs all of
     them."""
-    state, quarantine, version, snapshot = columns
+    state, quarantine, version, snapshot, has_parts = columns
     table = "execution_state"
     try:
         found = {
@@ -183,6 +218,7 @@ def _stored(execution_id: object, *columns: object) -> StoredExecution:
             "quarantine": quarantine,
             "snapshot_version": version,
             "snapshot": text_of(table, execution_id, "snapshot", snapshot).encode(),
+            "parts": load_parts(connection, str(execution_id)) if has_parts else (),
         }
         return struct_of(StoredExecution, table, execution_id, tuple(found), tuple(found.values()))
     except DamagedRow as damaged:
