@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from fsm_exec.core.journal.rows import ExecutionSave, FillGone, FillRow
+from fsm_exec.core.journal.to_rows import FillChanges
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.store.api_rows import FillSeen, StepFills, Transition
@@ -48,7 +49,7 @@ def load_newest_at(connection: sqlite3.Connection) -> int | None:
     return None
 
 
-def encode_step_fills(save: ExecutionSave) -> str | None:
+def encode_step_fills(save: ExecutionSave | FillChanges) -> str | None:
     """Encode the column `fills` of a step's row; None if the step has none."""
     if not (save.fills or save.corrected or save.gone):
         return None

@@ -260,7 +260,6 @@ def _live(order: Order) -> NoReturn:
 
 def _be_later_release(more: int) -> None:
     """This process knows a schema of so many steps more than the one that ships."""
-    from fsm_exec import store
     from fsm_exec.store.files import migrations, open_database
     from fsm_exec.store.reads import method_rows
 
@@ -274,7 +273,10 @@ def _be_later_release(more: int) -> None:
     )
     migrations.identify.__defaults__ = (len(schema),)
     request = partial(open_database.OpenRequest, migrations=schema)
-    names: tuple[tuple[object, str, object], ...] = ((method_rows, "SCHEMA", schema), (store, "OpenRequest", request))
+    names: tuple[tuple[object, str, object], ...] = (
+        (method_rows, "SCHEMA", schema),
+        (open_database, "OpenRequest", request),  # the store asks for it there when it opens a database
+    )
     for module, name, instead in names:
         assert name in vars(module), f"{module} has no {name}: the release would be no later"
         setattr(module, name, instead)

@@ -396,7 +396,7 @@ class World:
 def cut_small() -> Iterator[None]:
     """Snapshots are cut into so many parts that a short history has them too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "ORDERS_KEPT", 1)
+        patch.setattr(parts, "WEIGHT_KEPT", 2)
         patch.setattr(parts, "FILLS_A_PART", 2)
         yield
 

@@ -14,7 +14,7 @@ from fsm_exec.core.execution.events import CancelAnswered, OrderDisputed, OrderP
 from fsm_exec.core.execution.execution import Fill
 from fsm_exec.core.execution.fills import is_same_fill
 from fsm_exec.core.execution.timing import PROOF_US
-from fsm_exec.core.journal.to_rows import corrected_fill_rows, fill_rows, gone_fill_keys
+from fsm_exec.core.journal.to_rows import fill_changes, fill_rows
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.recovery.order_lookup import needs_lookup
 from fsm_exec.core.recovery.proof import CONTRADICTS_US, LISTED_FOR_US, is_too_old, prove
@@ -77,7 +77,7 @@ def test_a_fill_with_two_names_is_counted_once_and_both_are_kept(working: Driver
     (fill,) = working.execution.fills
     assert (fill.fill_id, fill.trade_id, fill.listed_id, fill.count_e2) == ("T", "T", "F", 400)
     assert working.execution.filled_e2 == 400
-    (row,) = fill_rows(None, working.child)
+    (row,) = fill_rows(working.child)
     assert (row.fill_id, row.trade_id, row.listed_id) == ("T", "T", "F")
 
 
@@ -158,7 +158,7 @@ def test_a_fill_of_a_frame_is_what_the_listing_says_of_it_and_so_is_its_cost(wor
     assert [note.is_alarm for note in step.notes] == [True]
     (fill,) = working.execution.fills
     assert (fill.price_e4, fill.count_e2, fill.fee_e6, fill.is_taker) == (4_900, 300, 5, False)
-    assert [(row.price, row.quantity) for row in corrected_fill_rows(before, working.child)] == [("0.4900", "3.00")]
+    assert [(row.price, row.quantity) for row in fill_changes(before, working.child).corrected] == [("0.4900", "3.00")]
     assert working.child.counted_e2 == 300
     working.stop()
     working.fact(CancelAnswered, reduced_by_e2=CountE2(600))
@@ -183,7 +183,8 @@ def test_a_fill_that_no_listing_has_is_taken_back_and_the_rest_is_worked_again(w
     step = working.prove("resting", ("U", 100))
     assert step is not None
     assert (fills_of(working), working.child.reported_e2, working.child.state) == ({"U": 100}, 100, "partial")
-    assert [(row.order_id, row.fill_id) for row in gone_fill_keys(before, working.child)] == [(before.order_id, "T")]
+    gone = fill_changes(before, working.child).gone
+    assert [(row.order_id, row.fill_id) for row in gone] == [(before.order_id, "T")]
     assert any("taken back" in note.what for note in step.notes)
     assert working.child.suspicion is None
 

@@ -128,7 +128,7 @@ def test_any_step_between_any_two_states_leaves_the_parts_of_the_second(
 
 def test_only_what_is_over_leaves_the_head(long_lived: Driver) -> None:
     """Never an order that lives, is doubted, or has a write under way; and the newest that are over stay."""
-    many = [ordered(order) for order in range(layout.ORDERS_KEPT + 6)]
+    many = [ordered(order) for order in range(layout.WEIGHT_KEPT + 6)]
     many[0] = replace(many[0], state="resting")
     many[1] = replace(many[1], suspicion=Suspicion("it cannot be", 5))
     execution = with_orders(long_lived.execution, *many)
@@ -136,12 +136,17 @@ def test_only_what_is_over_leaves_the_head(long_lived: Driver) -> None:
     assert places_apart(sending) == {3, 4, 5}
     assert all(many[place].state in CHILD_ENDS for place in places_apart(sending))
     assert places_apart(execution) == {2, 3, 4, 5}
+    heavy = with_orders(execution, *many[:-1], ordered(layout.WEIGHT_KEPT + 5, layout.FILLS_A_PART - 2))
+    assert places_apart(heavy) == set(range(2, layout.WEIGHT_KEPT + 4)), "they weigh as much as they are long"
+    heavier = with_orders(execution, *many[:-1], ordered(layout.WEIGHT_KEPT + 5, layout.FILLS_A_PART - 1, 1))
+    assert places_apart(heavier) == set(range(2, layout.WEIGHT_KEPT + 6)), "and one may be too much alone"
 
 
 def test_an_execution_of_the_usual_size_is_stored_as_ever(long_lived: Driver) -> None:
     """No parts, and no byte of the snapshot tells of any."""
-    few = tuple(ordered(order, layout.FILLS_A_PART - 1) for order in range(layout.ORDERS_KEPT))
-    execution = with_orders(long_lived.execution, *few)
+    few = tuple(ordered(order, 1) for order in range(layout.WEIGHT_KEPT // 2))
+    resting = ordered(99, layout.FILLS_A_PART - 1, state="partial")
+    execution = with_orders(long_lived.execution, *few, resting)
     assert encode_parts(execution) == ()
     assert encode_snapshot(execution) == encode_whole(execution)
     assert list(msgspec.json.decode(encode_snapshot(execution))) == ["version", "table", "checksum", "execution"]

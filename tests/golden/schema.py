@@ -45,7 +45,7 @@ def schema() -> str:
         config = structs[name].__struct_config__
         layout = "array" if config.array_like else "object"
         lines += ["", f"struct {name}: {layout}, tag {config.tag!r}", *_fields(structs[name])]
-    lines += ["", f"snapshot: orders kept in the head {parts.ORDERS_KEPT}, fills a part {parts.FILLS_A_PART}"]
+    lines += ["", f"snapshot: weight kept in the head {parts.WEIGHT_KEPT}, fills a part {parts.FILLS_A_PART}"]
     for name in ("execution", "child_order"):
         table = TABLES[name]
         lines += ["", f"table {name}: version {table.version}, from {table.initial}, ends {', '.join(table.terminal)}"]

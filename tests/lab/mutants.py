@@ -33,7 +33,8 @@ from fsm_exec.core.execution.events import (
 )
 from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill, PendingCancel
 from fsm_exec.core.execution.fills import known_fill
-from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.journal import parts
+from fsm_exec.core.journal.rows import ExecutionSave, SnapshotPart
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import CancelOrder, FillReport, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
 from fsm_exec.core.market.terms import MarketTerms
@@ -495,6 +496,38 @@ def worst_case_without_fees(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "stakes", free)
 
 
+def _cut_small(patch: pytest.MonkeyPatch) -> None:
+    """Every snapshot has parts."""
+    patch.setattr(parts, "WEIGHT_KEPT", 0)
+    patch.setattr(parts, "FILLS_A_PART", 1)
+
+
+def fill_lost_in_the_split(patch: pytest.MonkeyPatch) -> None:
+    """When an order leaves the head of a snapshot, a fill that filled no part stays nowhere."""
+    _cut_small(patch)
+    patch.setattr(parts, "FILLS_A_PART", 2)
+    rest = parts._rest_of
+    values = parts._values
+
+    def kept(place: int, child: ChildOrder, *, is_apart: bool, **skipped: object) -> Iterator[tuple[str, object]]:
+        for name, value in values(place, child, is_apart=is_apart, **skipped):  # type: ignore[arg-type]
+            yield name, replace(rest(child), fills=()) if isinstance(value, ChildOrder) else value
+
+    patch.setattr(parts, "_values", kept)
+
+
+def stale_part_from_a_cache(patch: pytest.MonkeyPatch) -> None:
+    """What was once encoded under a name is not encoded again."""
+    _cut_small(patch)
+    encode = parts.encode_part
+    served: dict[tuple[str, str], SnapshotPart] = {}
+
+    def cached(execution_id: str, name: str, value: parts.Value) -> SnapshotPart:
+        return served.setdefault((execution_id, name), encode(execution_id, name, value))
+
+    patch.setattr("fsm_exec.core.journal.snapshot.encode_part", cached)
+
+
 MUTANTS: Mapping[Mutant, str] = {
     save_after_send: "5: order .* not on disk",
     fills_by_order_total: "3: (.*fill .* (not in the database|is not known)|order .* there and .* here)",
@@ -536,6 +569,8 @@ MUTANTS: Mapping[Mutant, str] = {
     reservation_at_the_target: "14: .* is reserved for",
     close_may_open: "13: .* only closes, and its order took the position from",
     amend_reports_nothing: "3: order .* was said to be filled",
+    fill_lost_in_the_split: ".*: 3: order .* against its fills",
+    stale_part_from_a_cache: "6: .*the journal says",
 }
 """Each with what it must be found out by: one that merely fails in another way has not been tried."""
 

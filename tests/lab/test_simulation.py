@@ -119,7 +119,7 @@ def test_how_snapshots_are_cut_changes_nothing(
 ) -> None:
     """With so small parts that every execution has some, deaths at every boundary find nothing either, and each history
     is the same to the last row."""
-    monkeypatch.setattr(parts, "ORDERS_KEPT", 0)
+    monkeypatch.setattr(parts, "WEIGHT_KEPT", 0)
     monkeypatch.setattr(parts, "FILLS_A_PART", 1)
     found = {seed: simulate(draw(seed)) for seed in CUT_SMALL}
     assert {seed: report.findings for seed, report in found.items() if report.findings} == {}

@@ -134,7 +134,7 @@ def _carry_out(
                 assert_never(intent)
     draft.settle(event.at_us)
     draft.update(seq=seq, writes=draft.execution.writes + len(effects))
-    check(draft.execution)
+    check(draft.execution, execution)
     return Advance(draft.execution, intents, tuple(effects), tuple(draft.changes), tuple(draft.notes))
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.execution.events import Reason
-from fsm_exec.core.execution.execution import CHILD_LIVE, ChildOrder, Ending, Execution
+from fsm_exec.core.execution.execution import CHILD_ENDS, CHILD_LIVE, ChildOrder, Ending, Execution
 from fsm_exec.core.execution.machine import bind, step
 
 
@@ -83,7 +83,9 @@ class ExecutionGuards:
         return self._nothing_open() and self._execution.filled_e2 < self._execution.target_e2
 
     def _nothing_open(self) -> bool:
-        return not any(child.is_open or child.suspicion is not None for child in self._execution.children)
+        return not any(
+            child.state not in CHILD_ENDS or child.suspicion is not None for child in self._execution.children
+        )
 
 
 class Draft:
@@ -116,7 +118,8 @@ class Draft:
         if fields:
             child = replace(child, **fields)
         children = self.execution.children
-        for i, old in enumerate(children):
+        for i in range(len(children) - 1, -1, -1):  # of thousands it is mostly the newest
+            old = children[i]
             if old.client_order_id == child.client_order_id:
                 if old is not child:
                     self.update(children=(*children[:i], child, *children[i + 1 :]))

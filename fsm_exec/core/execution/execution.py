@@ -210,7 +210,9 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 
     @property
     def filled_e2(self) -> CountE2:
-        return CountE2(sum(child.filled_e2 for child in self.children))
+        return CountE2(
+            sum(child.counted_e2 if not child.late else child.filled_e2 for child in self.children)
+        )  # no call for most of thousands
 
     @property
     def begun_us(self) -> int:
@@ -239,7 +241,11 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
         return CountE2(
             self.target_e2
             - sum(
-                child.committed_e2 if child.suspicion is None else max(child.count_e2, child.committed_e2)
+                child.counted_e2
+                if child.suspicion is None and child.state in CHILD_ENDS and not child.late
+                else child.committed_e2
+                if child.suspicion is None
+                else max(child.count_e2, child.committed_e2)
                 for child in self.children
             )
         )
@@ -266,7 +272,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
         )
 
     def child(self, client_order_id: str) -> ChildOrder | None:
-        for child in self.children:
+        for child in reversed(self.children):  # of thousands it is mostly the newest
             if child.client_order_id == client_order_id:
                 return child
         return None

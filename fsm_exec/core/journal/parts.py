@@ -3,8 +3,8 @@
 Whatever happens to an execution is followed by a new snapshot. Held in one piece it would grow with every fill, and all
 that was written with the square of them. So what is over moves out into parts, each a row of its own:
 
-* an order that is over (ended, with no write, no suspicion and no place in the outbox), but for the newest ORDERS_KEPT
-  of those; its part is called by its place among the orders, as `17`;
+* an order that is over (ended, with no write, no suspicion and no place in the outbox), but for the newest of those, as
+  many as with their fills are WEIGHT_KEPT; its part is called by its place among the orders, as `17`;
 * the fills of any order, oldest first, in pieces of FILLS_A_PART, as `17.fills.0`, `17.late.0`. What does not fill a
   piece stays with the order.
 
@@ -27,11 +27,11 @@ import msgspec
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import CorruptSnapshot
-from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
+from fsm_exec.core.execution.execution import CHILD_ENDS, ChildOrder, Execution, Fill
 from fsm_exec.core.journal.rows import PartsTotal, SnapshotPart
 
 # The layout of what is stored: other numbers are another version of it.
-ORDERS_KEPT = 8
+WEIGHT_KEPT = 16  # an order weighs one, and one more for each fill that is in none of its pieces
 FILLS_A_PART = 16
 
 NO_PARTS: Final = PartsTotal(0, f"{0:016x}")
@@ -51,18 +51,19 @@ _FILLS: msgspec.json.Decoder[tuple[Fill, ...]] = msgspec.json.Decoder(tuple[Fill
 def places_apart(execution: Execution) -> AbstractSet[int]:
     """The places, among all its orders, of those that are kept apart."""
     children = execution.children
-    if len(children) <= ORDERS_KEPT:
-        return NOWHERE
     sending = {entry.client_order_id for entry in execution.outbox}
     over = [
         place
         for place, child in enumerate(children)
-        if child.write is None
-        and not child.is_open
+        if child.state in CHILD_ENDS
+        and child.write is None
         and child.suspicion is None
         and child.client_order_id not in sending
     ]
-    return frozenset(over[: max(0, len(over) - ORDERS_KEPT)])
+    weight, kept = 0, 0
+    while kept < len(over) and (weight := weight + _weight_of(children[over[-1 - kept]])) <= WEIGHT_KEPT:
+        kept += 1
+    return frozenset(over[: len(over) - kept]) if kept < len(over) else NOWHERE
 
 
 def head_of(execution: Execution, apart: AbstractSet[int]) -> Execution:
@@ -93,12 +94,12 @@ def changed_values(
         return {}, {}
     old: dict[str, Value] = {}
     new: dict[str, Value] = {}
-    places = max(len(before.children), len(after.children))
-    for place in range(places):
-        one = before.children[place] if place < len(before.children) else None
-        other = after.children[place] if place < len(after.children) else None
-        if one is other and (place in were_apart) == (place in apart):
-            continue
+    known, children = before.children, after.children
+    changed = {place for place, (one, other) in enumerate(zip(known, children, strict=False)) if one is not other}
+    longer = range(min(len(known), len(children)), max(len(known), len(children)))
+    for place in sorted(changed.union(longer, were_apart ^ apart)):
+        one = known[place] if place < len(known) else None
+        other = children[place] if place < len(children) else None
         same = {kind: _same_pieces(one, other, kind) for kind in KINDS} if one and other else {}
         if one is not None:
             old.update(_values(place, one, is_apart=place in were_apart, skipped=same))
@@ -180,6 +181,10 @@ def join_parts(head: dict[str, Any], parts: Sequence[SnapshotPart]) -> dict[str,
         raise CorruptSnapshot(f"the parts of the snapshot do not fit together: order {min(orders)} is beyond the last")
     head["children"] = children
     return head
+
+
+def _weight_of(child: ChildOrder) -> int:
+    return 1 + len(child.fills) % FILLS_A_PART + len(child.late) % FILLS_A_PART
 
 
 def _has_pieces(child: ChildOrder) -> bool:

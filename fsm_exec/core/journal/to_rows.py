@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
 from fsm_exec.core.execution.advance import Advance
 from fsm_exec.core.execution.events import AnyEvent, tag_of
 from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
@@ -32,8 +36,8 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance, total: Par
     that stored it has it; None: nobody knows it."""
     after = step.execution
     encoded = encode_step(before, after, total)
-    known = {} if before is None else {child.client_order_id: child for child in before.children}
-    changed = [child for child in after.children if known.get(child.client_order_id) is not child]
+    changed = _changed_orders(before, after)
+    told = _joined([fill_changes(was, child) for was, child in changed])
     return ExecutionSave(
         execution_id=after.execution_id,
         ticker=after.terms.ticker,
@@ -56,12 +60,10 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance, total: Par
             steps=step.steps,
             version=SNAPSHOT_VERSION,
         ),
-        children=tuple(child_row(child) for child in changed),
-        fills=tuple(row for child in changed for row in fill_rows(known.get(child.client_order_id), child)),
-        corrected=tuple(
-            row for child in changed for row in corrected_fill_rows(known.get(child.client_order_id), child)
-        ),
-        gone=tuple(row for child in changed for row in gone_fill_keys(known.get(child.client_order_id), child)),
+        children=tuple(child_row(child) for _, child in changed),
+        fills=told.fills,
+        corrected=told.corrected,
+        gone=told.gone,
         refusal=after.refusal,
         clears_parts=encoded.clears,
         parts=encoded.parts,
@@ -69,6 +71,28 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance, total: Par
         parts_total=encoded.total,
         reserved=format_money(reserved_e6(after)),
     )
+
+
+def step_fill_changes(before: Execution | None, after: Execution) -> FillChanges:
+    """What became of the rows in `fills` in a step."""
+    return _joined([fill_changes(was, child) for was, child in _changed_orders(before, after)])
+
+
+def _joined(changes: Sequence[FillChanges]) -> FillChanges:
+    return FillChanges(
+        tuple(row for one in changes for row in one.fills),
+        tuple(row for one in changes for row in one.corrected),
+        tuple(key for one in changes for key in one.gone),
+    )
+
+
+def _changed_orders(before: Execution | None, after: Execution) -> list[tuple[ChildOrder | None, ChildOrder]]:
+    """The orders that are new or others than before, each with what it was. An order keeps its place for ever."""
+    known = () if before is None else before.children
+    changed: list[tuple[ChildOrder | None, ChildOrder]] = [
+        (was, child) for was, child in zip(known, after.children, strict=False) if child is not was
+    ]
+    return [*changed, *((None, child) for child in after.children[len(known) :])]
 
 
 def edge_figures(edge: Edge | None, volume_24h_e2: CountE2 | None) -> EdgeFigures:
@@ -100,40 +124,51 @@ def child_row(child: ChildOrder) -> ChildRow:
     )
 
 
-def fill_rows(before: ChildOrder | None, after: ChildOrder) -> list[FillRow]:
-    """The rows in `fills` that are new since `before`; all of them for None."""
-    if before is not None and before.fills is after.fills and before.late is after.late:
-        return []
-    known = set() if before is None else {_key(fill) for fill in (*before.fills, *before.late)}
-    return [row for row in _rows(after) if (row.order_id, row.fill_id) not in known]
+class FillChanges(msgspec.Struct, frozen=True, gc=False):
+    """What became of the rows in `fills` of an order: `fills` are new, `corrected` were there and say something else
+    now, `gone` were taken back."""
+
+    fills: tuple[FillRow, ...] = ()
+    corrected: tuple[FillRow, ...] = ()
+    gone: tuple[FillGone, ...] = ()
 
 
-def corrected_fill_rows(before: ChildOrder | None, after: ChildOrder) -> list[FillRow]:
-    """The rows in `fills` that were there at `before` and say something else now."""
-    if before is None or (before.fills is after.fills and before.late is after.late):
-        return []
-    were = {(row.order_id, row.fill_id): row for row in _rows(before)}
-    return [row for row in _rows(after) if were.get((row.order_id, row.fill_id), row) != row]
+NO_CHANGES = FillChanges()
 
 
-def _rows(child: ChildOrder) -> list[FillRow]:
-    return [
-        fill_row(fill, child.client_order_id, late=late)
-        for late, fills in ((False, child.fills), (True, child.late))
-        for fill in fills
-    ]
+def fill_changes(before: ChildOrder | None, after: ChildOrder) -> FillChanges:
+    """What became of the rows in `fills` of an order; all of them are new for None."""
+    if before is None:
+        return FillChanges(fills=tuple(_rows(after, 0, 0)))
+    if before.fills is after.fills and before.late is after.late:
+        return NO_CHANGES
+    fills, late = len(before.fills), len(before.late)
+    if after.fills[:fills] == before.fills and after.late[:late] == before.late:  # nothing but new ones, of thousands
+        new = tuple(_rows(after, fills, late))
+        keys = {(row.order_id, row.fill_id) for row in new}
+        if not any((fill.order_id, fill.fill_id) in keys for fill in (*before.fills, *before.late)):
+            return FillChanges(fills=new)
+    were = {(row.order_id, row.fill_id): row for row in _rows(before, 0, 0)}
+    rows = tuple(_rows(after, 0, 0))
+    kept = {(row.order_id, row.fill_id) for row in rows}
+    return FillChanges(
+        fills=tuple(row for row in rows if (row.order_id, row.fill_id) not in were),
+        corrected=tuple(row for row in rows if were.get((row.order_id, row.fill_id), row) != row),
+        gone=tuple(FillGone(*key) for key in were if key not in kept),
+    )
 
 
-def _key(fill: Fill) -> tuple[str, str]:
-    return fill.order_id, fill.fill_id
+def fill_rows(child: ChildOrder) -> list[FillRow]:
+    """Every row in `fills` of an order."""
+    return list(_rows(child, 0, 0))
 
 
-def gone_fill_keys(before: ChildOrder | None, after: ChildOrder) -> list[FillGone]:
-    """The keys of the rows in `fills` that were there at `before` and are no more."""
-    if before is None or (before.fills is after.fills and before.late is after.late):
-        return []
-    kept = {_key(fill) for fill in (*after.fills, *after.late)}
-    return [FillGone(*_key(fill)) for fill in (*before.fills, *before.late) if _key(fill) not in kept]
+def _rows(child: ChildOrder, fills: int, late: int) -> Iterator[FillRow]:
+    """Yield the rows of the fills from the given ones on."""
+    for fill in child.fills[fills:]:
+        yield fill_row(fill, child.client_order_id, late=False)
+    for fill in child.late[late:]:
+        yield fill_row(fill, child.client_order_id, late=True)
 
 
 def fill_row(fill: Fill, client_order_id: str, *, late: bool) -> FillRow:

@@ -22,7 +22,7 @@ from fsm_exec.core.execution.reservation import reserved_e6
 from fsm_exec.core.journal.replay import ReplayedRow
 from fsm_exec.core.journal.rows import JournalRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
-from fsm_exec.core.journal.to_rows import edge_figures, save_of
+from fsm_exec.core.journal.to_rows import edge_figures, step_fill_changes
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.ladder_codec import decode_ladder
 from fsm_exec.core.values.times import to_iso
@@ -126,8 +126,9 @@ def _told(connection: sqlite3.Connection, history: Sequence[ReplayedRow]) -> Ite
     ).fetchall()
     for one, row in zip(history, rows, strict=True):
         if one.row.version == SNAPSHOT_VERSION:
-            save = save_of(one.before, one.event, one.advance)
-            expected = {"state": save.state, "reason": save.reason, "fills": encode_step_fills(save)}
+            after = one.advance.execution
+            fills = encode_step_fills(step_fill_changes(one.before, after))
+            expected = {"state": after.state, "reason": after.reason, "fills": fills}
             yield from _unequal(f"row {one.row.seq} of the journal", dict(zip(expected, row, strict=True)), expected)
 
 
