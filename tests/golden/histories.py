@@ -218,7 +218,7 @@ def reduce_only() -> Driver:
 
 def long_lived() -> Driver:
     """Ten orders are over and one fills in twenty pieces, so its snapshot has parts; then listings name a fill that is
-    in a part otherwise, and have one more of an order that is."""
+    in a part otherwise, and have one more of an order that is; it ends by its owner's wish."""
     algorithm = World.scripted(10_000)
     driver = World.drive(algorithm, World.submitted(target_e2=10_000))
     take = PlaceAction(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(100), time_in_force="immediate_or_cancel")
@@ -235,6 +235,8 @@ def long_lived() -> Driver:
         driver.frame(f"B{number}", 100)
     driver.listed("B3", 100, listed_id="L3")
     driver.listed("A0b", 50, client_order_id=driver.children[0].client_order_id, price_e4=PriceE4(5_100))
+    driver.stop()
+    driver.fact(CancelAnswered, reduced_by_e2=CountE2(2_000))
     return driver
 
 

@@ -19,7 +19,7 @@ from tests.store.histories import fill
 
 LATER_US = 1_700_000_000_000_000  # long after everything in the histories
 AT = to_iso(LATER_US)
-ENDED = ("filled", "cancelled_late", "filled", "walking")
+ENDED = ("filled", "cancelled_late", "long_lived", "walking")
 """e1, e2 and e3 have ended; e4 is at work, and was begun last."""
 
 

@@ -41,6 +41,7 @@ TAILS: Final = (  # in the order of their deletion: a row goes before what it re
     MovedTable(name="order_book_snapshots", renumbered="id"),
     MovedTable(name="fills"),
     MovedTable(name="split_orders"),
+    MovedTable(name="snapshot_parts"),
     MovedTable(name="execution_events"),
 )
 MOVED: Final = (*TAILS, *HEADS)
