@@ -10,7 +10,13 @@ import pytest
 
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.advance import fold
-from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot, encode_snapshot, upgrade_snapshot
+from fsm_exec.core.journal.snapshot import (
+    decode_entry,
+    decode_snapshot,
+    encode_parts,
+    encode_snapshot,
+    upgrade_snapshot,
+)
 from fsm_exec.core.journal.upcasting import CURRENT_TABLES, Json, Upcast, Version, check_versions
 from tests.golden.histories import HISTORIES
 
@@ -49,15 +55,17 @@ INVENTED = (
 
 
 def as_version_1(snapshot: bytes, version: int = 1, tables: str = "0.1") -> bytes:
-    body = msgspec.json.decode(snapshot)["execution"]
+    found = msgspec.json.decode(snapshot)
+    body = found["execution"]
     body["bounds"] = body.pop("limits")
-    return enveloped(body, version, tables)
+    return enveloped(body, version, tables, found.get("parts"))
 
 
-def enveloped(body: object, version: int, tables: str) -> bytes:
-    raw = msgspec.json.encode(body)
-    envelope = {"version": version, "table": tables, "checksum": f"{zlib.crc32(raw):08x}", "execution": body}
-    return msgspec.json.encode(envelope)
+def enveloped(body: object, version: int, tables: str, parts: object = None) -> bytes:
+    raw, said = msgspec.json.encode(body), b"" if parts is None else msgspec.json.encode(parts)
+    checksum = f"{zlib.crc32(said, zlib.crc32(raw)):08x}"
+    envelope = {"version": version, "table": tables, "checksum": checksum, "execution": body}
+    return msgspec.json.encode(envelope if parts is None else {**envelope, "parts": parts})
 
 
 def entry_as_version_1(event: bytes, intents: bytes) -> tuple[bytes, bytes]:
@@ -72,12 +80,14 @@ def entry_as_version_1(event: bytes, intents: bytes) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("name", sorted(HISTORIES))
 def test_an_old_snapshot_and_an_old_journal_are_raised_step_by_step(name: str) -> None:
-    """Two versions up, under older tables: the same execution from either, and the fold is the raised snapshot."""
+    """Two versions up, under older tables, in parts or not: the same execution from either, and the fold is the raised
+    snapshot."""
     driver = HISTORIES[name]()
     old = as_version_1(encode_snapshot(driver.execution))
-    assert decode_snapshot(old, INVENTED) == driver.execution
+    parts = encode_parts(driver.execution)
+    assert decode_snapshot(old, INVENTED, parts=parts) == driver.execution
     journal = [decode_entry(*entry_as_version_1(*entry), 1, INVENTED) for entry in driver.journal]
-    assert encode_snapshot(fold(journal)) == upgrade_snapshot(old, INVENTED)
+    assert encode_snapshot(fold(journal)) == upgrade_snapshot(old, INVENTED, parts=parts)
 
 
 def test_a_journal_may_be_of_several_versions() -> None:
