@@ -35,6 +35,7 @@ GROWING: Final = (
     "forecasts",
     "markouts",
     "order_book_snapshots",
+    "snapshot_parts",
     "risk_log",
     "split_orders",
     "submissions",
