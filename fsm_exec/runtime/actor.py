@@ -45,6 +45,7 @@ from fsm_exec.runtime.determinism import wait_settled
 from fsm_exec.runtime.events import LazyEvent, Waitable
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
+from fsm_exec.runtime.logs import log_transitions
 from fsm_exec.runtime.order_lookup import OrderLookup
 from fsm_exec.runtime.order_sender import send_write, unconfirmed_event
 from fsm_exec.runtime.services import Services
@@ -257,7 +258,7 @@ class Actor:
         self.execution, self._parts_total = step.execution, save.parts_total
         if is_fill:
             crashpoint("fill.after")
-        self._publish(event, step, seen)
+        self._publish(before, event, step, seen)
         for write in step.effects:
             self.in_flight += 1
             self._services.requests.start_soon(self._send, write)
@@ -275,26 +276,19 @@ class Actor:
             self.inbox.clear_stop()
             self._services.log.exception("illegal_fact_after_end", execution=self.execution.execution_id)
 
-    def _publish(self, event: AnyEvent, step: Advance, seen: MarketView | None) -> None:
+    def _publish(self, before: Execution, event: AnyEvent, step: Advance, seen: MarketView | None) -> None:
         """Pass what is now durable on to the log, the order names, the account's own sizes and, of a decision that
         acts, with the market as it was `seen` then, to the observer."""
         after = step.execution
-        self._services.own.update(after)
+        if after.children is not before.children:
+            self._services.own.update(after)
+            known = {id(child) for child in before.children}
+            for child in after.children:
+                if child.order_id is not None and id(child) not in known:
+                    self._services.names.learn(child.client_order_id, child.order_id)
         self.feed.refresh_own()
-        for child in after.children:
-            if child.order_id is not None:
-                self._services.names.learn(child.client_order_id, child.order_id)
-        for change in step.changes:
-            self._services.log.info(
-                "transition",
-                machine=change.machine,
-                subject=change.subject,
-                source=change.source,
-                trigger=change.trigger,
-                dest=change.dest,
-                event_type=tag_of(event),
-                seq=after.seq,
-            )
+        if step.changes:
+            log_transitions(self._services.log, self._services.wall, step.changes, tag_of(event), after.seq)
         log_notes(step, self._services)
         if seen is not None:
             self.feed.notify_acted(after, seen)

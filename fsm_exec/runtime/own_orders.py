@@ -13,7 +13,7 @@ class OwnOrders:
 
     def __init__(self) -> None:
         self._resting: dict[tuple[str, Outcome], dict[str, tuple[tuple[PriceE4, CountE2], ...]]] = defaultdict(dict)
-        self._levels: dict[tuple[str, Outcome], dict[PriceE4, CountE2]] = {}  # summed up; dropped when it may be wrong
+        self._levels: dict[tuple[str, Outcome], dict[PriceE4, CountE2]] = {}  # summed up, once somebody has asked
 
     def update(self, execution: Execution) -> None:
         """Replace what `execution` has resting."""
@@ -22,20 +22,34 @@ class OwnOrders:
             for child in execution.children
             if child.state in CHILD_LIVE
         )
-        side = execution.terms.ticker, execution.outcome
-        if resting == self._resting[side].get(execution.execution_id, ()):
-            return
-        self._levels.pop(side, None)
-        if resting:
-            self._resting[side][execution.execution_id] = resting
-        else:
-            del self._resting[side][execution.execution_id]
+        self._replace(execution, resting)
 
     def remove(self, execution: Execution) -> None:
         """Remove an execution that is not worked any more, and whose orders are cancelled."""
+        self._replace(execution, ())
+
+    def _replace(self, execution: Execution, resting: tuple[tuple[PriceE4, CountE2], ...]) -> None:
         side = execution.terms.ticker, execution.outcome
-        if self._resting[side].pop(execution.execution_id, None) is not None:
-            self._levels.pop(side, None)
+        orders = self._resting[side]
+        before = orders.get(execution.execution_id, ())
+        if resting == before:
+            return
+        if resting:
+            orders[execution.execution_id] = resting
+        else:
+            del orders[execution.execution_id]
+        levels = self._levels.get(side)
+        if levels is None:
+            return
+        # A new mapping, by which readers see that it changed; of the difference, since others may have many orders.
+        levels = self._levels[side] = dict(levels)
+        for price, count in before:
+            levels[price] = CountE2(levels[price] - count)
+        for price, count in resting:
+            levels[price] = CountE2(levels.get(price, 0) + count)
+        for price, _ in before:
+            if not levels.get(price, 1) and not any(price == at for each in orders.values() for at, _ in each):
+                del levels[price]
 
     def count(self) -> int:
         """Return how many of our orders are live."""

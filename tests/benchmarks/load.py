@@ -167,7 +167,7 @@ async def run_load(open_store: OpenStore, log_path: Path) -> Outcome:
 
     async with open_store() as store:
         watched = WatchedStore(store)
-        with log_path.open("a", encoding="utf-8", buffering=1) as log_file:
+        with log_path.open("a", encoding="utf-8") as log_file:
             wall = WallClock(system_us())
             log = open_log(log_file, wall)
             own = OwnOrders()
