@@ -58,7 +58,17 @@ def encode_step_fills(save: ExecutionSave | FillChanges) -> str | None:
 
 
 def _seen(fills: Sequence[FillRow]) -> list[FillSeen]:
-    return [msgspec.convert(fill, FillSeen, from_attributes=True) for fill in fills]
+    return [
+        FillSeen(
+            order_id=fill.order_id,
+            fill_id=fill.fill_id,
+            price=fill.price,
+            quantity=fill.quantity,
+            fee=fill.fee,
+            is_taker=fill.is_taker,
+        )
+        for fill in fills
+    ]
 
 
 def _transition(row: Sequence[Any]) -> Transition:
