@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from fsm_exec.algorithms import Settings
+from fsm_exec.algorithms import Method, Settings
 from fsm_exec.core.algorithm.algorithm import Action, Progress
 from fsm_exec.core.algorithm.market_view import MarketView
+from fsm_exec.core.signals.signals import ON_DEMAND, Signals
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.experiment.episode_runner import run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts
@@ -69,3 +70,23 @@ def test_the_same_run_comes_out_whatever_was_asked_before(tape: Tape) -> None:
     before = run_episode(tape, last, order, method, CONDITIONS)
     run_episode(tape, first, order, method, CONDITIONS)
     assert run_episode(tape, last, order, method, CONDITIONS) == before
+
+
+def test_an_episode_shows_a_method_what_it_reads(tape: Tape) -> None:
+    """As a daemon does, for it is the same engine: what is not declared is not there, what is declared is."""
+    start = find_starts(tape, 60 * S, CONDITIONS)[0]
+    order = Order(outcome="yes", quantity_e2=CountE2(2_000), horizon_us=45 * S)
+    for name, read in (("passive_mid", set()), ("deadline_walker@2", {"ofi_z_ppm", "touch_cost_120s_e6"})):
+        seen: list[Signals] = []
+        method = resolve(name)
+
+        def replan(
+            progress: Progress, view: MarketView, method: Method = method, seen: list[Signals] = seen
+        ) -> tuple[Action, ...]:
+            seen.extend([] if view.signals is None else [view.signals])
+            return method.replan(progress, view)
+
+        run_episode(tape, start, order, replace(method, replan_bound=replan), CONDITIONS)
+        told = {field for field in ON_DEMAND for signals in seen if getattr(signals, field) is not None}
+        assert read <= told <= (method.signals_read or set()) & ON_DEMAND, name
+        assert all(signals.mid_deviation_e5 is not None for signals in seen)
