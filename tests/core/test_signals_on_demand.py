@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import msgspec
@@ -79,7 +79,8 @@ def watch_of(outcome: Outcome, wanted: int, read: frozenset[str] | None, *, fore
 
 
 WANTED = st.sampled_from([0, 1, 50, 300, 1_000, 7_300, 60_000])
-OUTCOMES = st.sampled_from(["yes", "no"])
+BOTH: tuple[Outcome, Outcome] = ("yes", "no")
+OUTCOMES = st.sampled_from(BOTH)
 
 
 @settings(max_examples=60)
@@ -193,6 +194,47 @@ def test_nothing_is_kept_up_for_who_reads_nothing_of_it() -> None:
         tracker.unwatch(name)
     assert not any(tracker._kept_up.values())
     assert not tracker.watches
+
+
+@settings(max_examples=30)
+@given(SEEDS, OUTCOMES)
+def test_a_new_beginning_is_a_beginning(seed: int, outcome: Outcome) -> None:
+    """After a gap nothing is left of what was known, also where the book is the one that stood before."""
+    again, fresh = begun(), SignalTracker(FEES)
+    again.watch("e1", watch_of(outcome, 700, None), T0_US)
+    for change in changes(seed, 60):
+        apply(again, change)
+    at_us = again.event_us + S
+    yes, no = (list(again.side(side).best_first()) for side in BOTH)
+    for tracker in (again, fresh):
+        tracker.begin(yes, no, at_us)
+    fresh.watch("e1", watch_of(outcome, 700, None), at_us)
+    for change in changes(seed + 1, 40):
+        for tracker in (again, fresh):
+            apply(tracker, moved(change, at_us - T0_US))
+    now_us = again.event_us + 130 * S
+    assert again.read(outcome, now_us, "e1") == fresh.read(outcome, now_us, "e1")
+
+
+def moved(change: Change, by_us: int) -> Change:
+    """The same later."""
+    return replace(change, at_us=change.at_us + by_us)
+
+
+def test_other_fees_count_from_the_next_change_of_the_touch() -> None:
+    """Also when only its size changes: the usual cost of taking goes towards what it costs now."""
+    tracker, same = begun(), begun()
+    for one, fees in ((tracker, fee_terms("quadratic", Decimal(2))), (same, FEES)):
+        one.fees = fees
+        for n in (1, 2):
+            one.put("yes", PriceE4(4_800), CountE2(3_000 + n), T0_US + n * S)
+    cost, before = (
+        one.read("yes", T0_US + 200 * S, read=frozenset({"touch_cost_120s_e6"})).touch_cost_120s_e6
+        for one in (tracker, same)
+    )
+    assert cost is not None
+    assert before is not None
+    assert before < cost < before + FEES.model_fee(PriceE4(5_000), CountE2(100), taker=True)
 
 
 LEVELS = st.lists(st.tuples(st.integers(1, 99), st.integers(1, 9_000)), max_size=8, unique_by=lambda level: level[0])
