@@ -10,6 +10,7 @@ used, and close the database at the end.
     writer            the queue and its one owner: group commit
     batch, jobs       one transaction; which rows each job becomes (edge_rows, journal_steps: two of them)
     aiosqlite_lane, blocking_lane   where the connection lives: a worker thread, or trio's own thread
+    read_threads      in the live lane, the connections and threads of all reads
     api_rows          rows as the control API answers them
     damaged_rows      values that cannot be read, and what is said of them
     files, reads, maintenance   opening and locking; reading; work on a database without an engine
@@ -59,7 +60,7 @@ def open_live_store(
     from fsm_exec.store.files.open_database import OpenRequest
     from fsm_exec.store.sqlite_store import run_store
 
-    return run_store(AiosqliteLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us)))
+    return run_store(AiosqliteLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us)), reads_apart=True)
 
 
 def open_virtual_store(

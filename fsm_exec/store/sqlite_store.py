@@ -77,6 +77,7 @@ from fsm_exec.store.jobs import (
     Note,
     RewardsSave,
 )
+from fsm_exec.store.read_threads import ReadThreads, begin_log_anew
 from fsm_exec.store.reads import (
     account_reads,
     alert_reads,
@@ -107,12 +108,22 @@ class SqliteStore:
     """Every save returns when it is durable. Raises SaveRefused for a row the database does not take (nothing of that
     save is stored, the store goes on) and StoreFailed when the store cannot go on."""
 
-    def __init__(self, writer: Writer, opened: OpenDatabase) -> None:
+    def __init__(self, writer: Writer, opened: OpenDatabase, readers: ReadThreads | None = None) -> None:
         self._writer = writer
         self._opened = opened
+        self._readers = readers
         self._listeners: list[Listener] = []
         self._cost_listeners: list[Callable[[MetricsRow], None]] = []
         self._alert_listeners: list[Callable[[], None]] = []
+
+    async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Read what the engine itself waits for: where there are threads for reading, never behind what somebody looks
+        at."""
+        return await (self._writer if self._readers is None else self._readers).read(function)
+
+    async def _look(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Read what somebody looks at. Raises StoreFailed if it takes too long."""
+        return await (self._writer.read if self._readers is None else self._readers.read_long)(function)
 
     @property
     def instance(self) -> str:
@@ -166,7 +177,7 @@ class SqliteStore:
         await self._writer.save(RewardsSave(tuple(programs), tuple(rows), at_us))
 
     async def load_rewards(self, execution_id: str) -> list[RewardRow]:
-        return await self._writer.read(functools.partial(observations.load_rewards, execution_id=execution_id))
+        return await self._read(functools.partial(observations.load_rewards, execution_id=execution_id))
 
     async def save_forecasts(self, execution_id: str, ticker: str, forecasts: Sequence[Forecast]) -> None:
         await self._writer.save(ForecastsSave(execution_id, ticker, tuple(forecasts)))
@@ -175,26 +186,24 @@ class SqliteStore:
         await self._writer.save(CompletedForecasts(tuple(happened), at_us))
 
     async def load_open_forecasts(self, due_by_us: int | None) -> list[OpenForecast]:
-        return await self._writer.read(functools.partial(observations.load_open_forecasts, due_by_us=due_by_us))
+        return await self._read(functools.partial(observations.load_open_forecasts, due_by_us=due_by_us))
 
     async def load_due_markouts(self, since_us: int) -> list[MarkoutDue]:
-        return await self._writer.read(functools.partial(observations.load_due_markouts, since_us=since_us))
+        return await self._read(functools.partial(observations.load_due_markouts, since_us=since_us))
 
     async def load_unsettled_markets(self) -> list[str]:
-        return await self._writer.read(observations.load_unsettled_markets)
+        return await self._read(observations.load_unsettled_markets)
 
     async def load_unsettled_fills(self, ticker: str) -> list[MarkoutDue]:
-        return await self._writer.read(functools.partial(observations.load_unsettled_fills, ticker=ticker))
+        return await self._read(functools.partial(observations.load_unsettled_fills, ticker=ticker))
 
     async def load_recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
-        return await self._writer.read(
-            functools.partial(observations.load_recent_books, ticker=ticker, since_us=since_us)
-        )
+        return await self._read(functools.partial(observations.load_recent_books, ticker=ticker, since_us=since_us))
 
     async def forget_books(self, before_us: int, at_most: int) -> int:
         """Delete books taken at an interval or a decision before then, the oldest first; how many were."""
         old = functools.partial(observations.load_old_books, before_us=before_us, at_most=at_most)
-        numbers = await self._writer.read(old)
+        numbers = await self._read(old)
         if numbers:
             await self._writer.save(DeleteBooks(numbers))
         return len(numbers)
@@ -205,7 +214,7 @@ class SqliteStore:
 
     async def load_methods(self) -> list[MethodRow]:
         """All, by name and version."""
-        return await self._writer.read(observations.load_methods)
+        return await self._read(observations.load_methods)
 
     async def save_methods(self, rows: Sequence[MethodRow], at_us: int) -> None:
         """All or none. Raises SaveRefused for a name and version that are there: methods never change."""
@@ -245,15 +254,15 @@ class SqliteStore:
         something has moved into an archive meanwhile."""
         while True:
             found = await self._load_account()
-            if found.archived == await self._writer.read(account_reads.load_archived_holding):
+            if found.archived == await self._look(account_reads.load_archived_holding):
                 return found
 
     async def _load_account(self) -> StoredAccount:
-        found = await self._writer.read(account_reads.load_all_but_books)
+        found = await self._look(account_reads.load_all_but_books)
         markets, damage = [], list(found.damage)
         for ticker in await self.load_traded_tickers():
             load = functools.partial(profit_queries.load_holding, ticker=ticker, damage=damage)
-            market = await self._writer.read(load)
+            market = await self._look(load)
             if market is not None:
                 markets.append(market)
         return replace(found, markets=tuple(markets), damage=tuple(damage))
@@ -261,110 +270,108 @@ class SqliteStore:
     async def load_profit(self, marks: Mapping[str, Mark], time_zone: str, damage: list[str]) -> Profit:
         """Load what everything has brought, by all divisions; archives that cannot be read are named in `damage`."""
         load, path = archived_books.load_profit, self._opened.path
-        return await self._writer.read(
+        return await self._look(
             functools.partial(load, database=path, marks=marks, time_zone=time_zone, damage=damage)
         )
 
     async def load_books(self, ticker: str) -> MarketBooks:
-        return await self._writer.read(functools.partial(account_reads.load_books, ticker=ticker))
+        return await self._look(functools.partial(account_reads.load_books, ticker=ticker))
 
     async def load_traded_tickers(self) -> list[str]:
         """Those of all markets that may have books. One market at a time is read (`load_books`), so that no save waits
         for the reading of all."""
-        return await self._writer.read(profit_queries.load_traded_tickers)
+        return await self._look(profit_queries.load_traded_tickers)
 
     async def load_stored_marks(self, tickers: Sequence[str]) -> dict[str, Mark]:
         """The last stored book of each of these markets, where there is one."""
-        return await self._writer.read(functools.partial(profit_queries.load_stored_marks, tickers=tuple(tickers)))
+        return await self._look(functools.partial(profit_queries.load_stored_marks, tickers=tuple(tickers)))
 
     async def load_reservation(self, execution_id: str) -> StoredReservation:
         load = functools.partial(reservation_reads.load_reservation, execution_id=execution_id)
-        return await self._writer.read(load)
+        return await self._read(load)
 
     async def load_differences(self) -> list[Difference]:
         """All that were ever found, the oldest first."""
-        return await self._writer.read(account_reads.load_differences)
+        return await self._look(account_reads.load_differences)
 
     async def load_risk_log(self, at_most: int) -> list[RiskLogRow]:
-        return await self._writer.read(functools.partial(account_reads.load_risk_log, at_most=at_most))
+        return await self._look(functools.partial(account_reads.load_risk_log, at_most=at_most))
 
     async def load_unfinished(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.load_unfinished)
+        return await self._read(execution_reads.load_unfinished)
 
     async def load_start(self) -> StartPoint:
-        found = await self._writer.read(recovery.load_start)
+        found = await self._read(recovery.load_start)
         return replace(found, number=max(found.number, self._opened.number))
 
     async def find_unknown_orders(self, names: Sequence[str]) -> list[str]:
-        return await self._writer.read(functools.partial(recovery.find_unknown_orders, names=names))
+        return await self._read(functools.partial(recovery.find_unknown_orders, names=names))
 
     async def load_unscored(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.load_unscored)
+        return await self._read(execution_reads.load_unscored)
 
     async def load_lately_filled(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.load_lately_filled)
+        return await self._read(execution_reads.load_lately_filled)
 
-    async def _read_one(self, execution_id: str, load: LoadOne[T]) -> T:
-        """Read of an execution where it is, in the database or in an archive."""
-        return await self._writer.read(
-            functools.partial(
-                archive_reads.read_one,
-                database=self._opened.path,
-                execution_id=execution_id,
-                read=functools.partial(load, execution_id=execution_id),
-            )
+    def _where_it_is(self, execution_id: str, load: LoadOne[T]) -> Callable[[sqlite3.Connection], T]:
+        """Return the reading of an execution where it is, in the database or in an archive."""
+        return functools.partial(
+            archive_reads.read_one,
+            database=self._opened.path,
+            execution_id=execution_id,
+            read=functools.partial(load, execution_id=execution_id),
         )
 
     async def load_execution(self, execution_id: str) -> StoredExecution | None:
-        return await self._read_one(execution_id, execution_reads.load_execution)
+        return await self._read(self._where_it_is(execution_id, execution_reads.load_execution))
 
     async def load_owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
-        return await self._writer.read(functools.partial(recovery.load_owners, order_ids=order_ids))
+        return await self._read(functools.partial(recovery.load_owners, order_ids=order_ids))
 
     async def load_deadline_book(self, execution_id: str) -> BookRow | None:
-        return await self._writer.read(functools.partial(recovery.load_deadline_book, execution_id=execution_id))
+        return await self._read(functools.partial(recovery.load_deadline_book, execution_id=execution_id))
 
     async def load_executions(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.load_executions)
+        return await self._look(execution_reads.load_executions)
 
     async def load_journal(self, execution_id: str) -> list[JournalRow]:
-        return await self._read_one(execution_id, execution_reads.load_journal)
+        return await self._read(self._where_it_is(execution_id, execution_reads.load_journal))
 
     async def load_metrics(self, execution_id: str) -> MetricsRow | None:
-        return await self._read_one(execution_id, execution_reads.load_metrics)
+        return await self._read(self._where_it_is(execution_id, execution_reads.load_metrics))
 
     async def load_listing(self, wanted: api_queries.Filter, damage: list[str] | None = None) -> list[ExecutionSummary]:
         """Load executions newest first, those in archives too; archives that cannot be read are named in `damage`."""
         load, lines = archived_lists.load_listing, [] if damage is None else damage
-        return await self._writer.read(functools.partial(load, database=self._opened.path, wanted=wanted, damage=lines))
+        return await self._look(functools.partial(load, database=self._opened.path, wanted=wanted, damage=lines))
 
     async def load_detail(self, execution_id: str, journal_lines: int) -> ExecutionDetail | None:
         """Load what is shown of an execution. Raises UserError for one in an archive that cannot be read."""
         load = functools.partial(api_queries.load_detail, journal_lines=journal_lines)
-        return await self._read_one(execution_id, load)
+        return await self._look(self._where_it_is(execution_id, load))
 
     async def load_steps_of_all(self, position: int, at_most: int) -> list[Transition]:
         """Load the steps after `position`. Raises UserError if some of them are in an archive that cannot be read."""
         load, path = archived_lists.load_steps_of_all, self._opened.path
-        return await self._writer.read(functools.partial(load, database=path, position=position, at_most=at_most))
+        return await self._look(functools.partial(load, database=path, position=position, at_most=at_most))
 
     async def load_steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[Transition]:
         load = functools.partial(journal_steps.load_steps_of_one, seq=seq, at_most=at_most)
-        return await self._read_one(execution_id, load)
+        return await self._look(self._where_it_is(execution_id, load))
 
     async def load_newest_position(self) -> int:
-        return await self._writer.read(journal_steps.load_newest_position)
+        return await self._read(journal_steps.load_newest_position)
 
     async def load_submission(self, key: str) -> api_queries.EarlierSubmission | None:
         """Load what was accepted under a key. Raises UserError if it is in an archive that cannot be read."""
         load, path = archived_lists.load_submission, self._opened.path
-        return await self._writer.read(functools.partial(load, database=path, key=key))
+        return await self._read(functools.partial(load, database=path, key=key))
 
     async def count_unfinished(self) -> int:
-        return await self._writer.read(api_queries.count_unfinished)
+        return await self._read(api_queries.count_unfinished)
 
     async def load_halted_at(self) -> str | None:
-        return await self._writer.read(api_queries.load_halted_at)
+        return await self._read(api_queries.load_halted_at)
 
     async def save_halt(self, at_us: int, why: str | None) -> None:
         """Keep that the engine is halted, or (None) that it is not any more."""
@@ -381,7 +388,7 @@ class SqliteStore:
 
     async def forget_alerts(self, before_us: int, at_most: int) -> int:
         old = functools.partial(alert_reads.load_settled_alerts, before=to_iso(before_us), at_most=at_most)
-        alert_ids = await self._writer.read(old)
+        alert_ids = await self._read(old)
         if alert_ids:
             await self._writer.save(DeleteAlerts(alert_ids))
         return len(alert_ids)
@@ -389,7 +396,7 @@ class SqliteStore:
     async def load_alerts(self, at_most: int, *, standing: bool = False) -> list[StoredAlert]:
         """Load the newest alerts, with `standing` only those that stand, newest first. Damaged ones are left out."""
         load = functools.partial(alert_reads.load_alerts, at_most=at_most, damage=[], standing=standing)
-        return await self._writer.read(load)
+        return await self._look(load)
 
     async def load_pending_alerts(
         self, after_id: int, at_most: int, *, is_urgent: bool | None = None
@@ -397,18 +404,18 @@ class SqliteStore:
         load = functools.partial(
             alert_reads.load_pending_alerts, after_id=after_id, at_most=at_most, damage=[], is_urgent=is_urgent
         )
-        return await self._writer.read(load)
+        return await self._read(load)
 
     async def load_deliveries(self, alert_ids: Sequence[int]) -> list[Delivery]:
         load = functools.partial(alert_reads.load_deliveries, alert_ids=tuple(alert_ids), damage=[])
-        return await self._writer.read(load)
+        return await self._read(load)
 
     async def load_last_step_us(self) -> int | None:
         """Return when the last step of any execution was saved; None: none ever was."""
-        return await self._writer.read(journal_steps.load_newest_at)
+        return await self._read(journal_steps.load_newest_at)
 
     async def count_pending_alerts(self) -> int:
-        return await self._writer.read(alert_reads.count_pending_alerts)
+        return await self._read(alert_reads.count_pending_alerts)
 
     def on_alerts(self, listener: Callable[[], None]) -> None:
         """Have `listener` called when something that may have caused an alert is durable. It must not raise, nor take
@@ -424,7 +431,7 @@ class SqliteStore:
     async def bind(self, environment: str) -> None:
         """Bind the database to this exchange for good. Raises UserError if its executions are of another one: resuming
         them here could spend money the user never meant to spend."""
-        bound = await self._writer.read(api_queries.load_environment)
+        bound = await self._read(api_queries.load_environment)
         if bound is None:
             if environment != EMBEDDED and await self.load_listing(api_queries.Filter(limit=1)):
                 bound = EMBEDDED  # only the demo ever wrote without saying so
@@ -444,22 +451,37 @@ class SqliteStore:
         while True:
             with trio.move_on_after(FILE_CHECK_INTERVAL_S if held is not None else math.inf):
                 raise await self._writer.wait_failure()
+            await self._cut_long_log()
             trouble = None if held is None else held.trouble()  # one in memory cannot be lost
             if trouble is not None:
                 lost = DatabaseLost(trouble)
                 self._writer.fail(lost)
                 raise lost
 
+    async def _cut_long_log(self) -> None:
+        """Begin a log anew that grew while somebody always read; if a long read runs, at a later look."""
+        if self._readers is not None and self._readers.is_log_long() and self._readers.hold():
+            try:
+                await self._writer.read(begin_log_anew)
+            finally:
+                self._readers.release()
+
     def statistics(self) -> WriterStatistics:
         return self._writer.statistics()
 
 
 @asynccontextmanager
-async def run_store(lane: Lane) -> AsyncIterator[SqliteStore]:
-    """Run the store for the block; what is queued at its end is still stored. Raises UserError at the start."""
+async def run_store(lane: Lane, *, reads_apart: bool = False) -> AsyncIterator[SqliteStore]:
+    """Run the store for the block; what is queued at its end is still stored. `reads_apart`: reads have threads of
+    their own; otherwise they are the writer's, which is for lanes with one thread. Raises UserError at the start."""
     writer = Writer(lane)
     opened = await writer.start()
+    readers = None
     try:
-        yield SqliteStore(writer, opened)
+        if reads_apart and opened.path is not None:
+            readers = ReadThreads(opened.path)
+        yield SqliteStore(writer, opened, readers)
     finally:
+        if readers is not None:
+            await readers.aclose()
         await writer.aclose()
