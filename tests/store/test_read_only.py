@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.store.files.held_file import HeldFile
 from fsm_exec.store.files.migrations import SCHEMA
 from fsm_exec.store.files.open_database import OpenRequest, open_database
 from fsm_exec.store.maintenance.read_only import How, open_read_only
@@ -115,6 +116,14 @@ def test_what_a_killed_process_left_is_read_without_touching_it(lane: str, datab
         for execution_id, seq in reported.items():
             assert len(execution_reads.load_journal(looked.connection, execution_id)) >= seq
     assert state(database.parent) == before
+
+
+def test_a_database_that_an_engine_holds_is_not_copied(database: Path) -> None:
+    """However large it is and whether or not anything is written at the moment, it is read beside its engine."""
+    fill(database)
+    with closing(HeldFile(database)):
+        assert ids(database)[0] == "beside its writer"
+    assert ids(database)[0] == "in place"
 
 
 def test_a_database_is_read_while_it_is_written(database: Path) -> None:

@@ -125,12 +125,18 @@ def _identity_at(path: Path) -> Identity | None:
         return None
 
 
-def _holder(path: Path) -> str:
-    """Return the process that has the lock, as far as the kernel shows it."""
+def find_holder(path: Path) -> int | None:
+    """Find the process that has the lock of a file, as far as the kernel shows it. It is not asked by locking: that
+    would refuse an engine that starts at this moment."""
     with suppress(OSError, ValueError):
         inode = os.stat(path).st_ino
         for line in _LOCKS.read_text(encoding="ascii").splitlines():
             found = _FLOCK.match(line)
             if found is not None and int(found[2]) == inode and int(found[1]) > 0:
-                return f"process {found[1]}"
-    return "another process"
+                return int(found[1])
+    return None
+
+
+def _holder(path: Path) -> str:
+    number = find_holder(path)
+    return "another process" if number is None else f"process {number}"

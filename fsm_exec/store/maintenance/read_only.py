@@ -2,8 +2,8 @@
 
 SQLite itself writes beside a database that it only reads: with a write-ahead log it makes and rebuilds an index file.
 So a database that was closed cleanly is read where it lies, as immutable; one with a log beside it is copied, log and
-all, to a private directory and opened there. If it changes while it is copied it has a writer, and then it is read
-through SQLite's own locks, which are made for that and change nothing else.
+all, to a private directory and opened there. One that an engine holds, or that changes while it is copied, has a writer
+and is read through SQLite's own locks, which are made for that and change nothing else.
 
 Never in a process that has the same database open: closing a file drops the process's own locks on it.
 """
@@ -23,6 +23,7 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text
+from fsm_exec.store.files.held_file import find_holder
 from fsm_exec.store.files.migrations import SCHEMA, identify, migrate
 from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, unusable_error
 
@@ -50,11 +51,10 @@ def open_read_only(path: Path, *, migrated: bool = True) -> Iterator[ReadOnlyDat
     try:
         with ExitStack() as stack:
             newest = len(SCHEMA) if migrated else 0
-            yield (
-                _in_place(path, stack, newest)
-                or _from_a_copy(path, stack, newest)
-                or _beside_its_writer(path, stack, newest)
-            )
+            at_rest = None
+            if find_holder(path) is None:
+                at_rest = _in_place(path, stack, newest) or _from_a_copy(path, stack, newest)
+            yield at_rest or _beside_its_writer(path, stack, newest)
     except DATABASE_ERRORS as error:
         raise unusable_error(path, error) from error
 
