@@ -270,9 +270,7 @@ class SqliteStore:
     async def load_profit(self, marks: Mapping[str, Mark], time_zone: str, damage: list[str]) -> Profit:
         """Load what everything has brought, by all divisions; archives that cannot be read are named in `damage`."""
         load, path = archived_books.load_profit, self._opened.path
-        return await self._look(
-            functools.partial(load, database=path, marks=marks, time_zone=time_zone, damage=damage)
-        )
+        return await self._look(functools.partial(load, database=path, marks=marks, time_zone=time_zone, damage=damage))
 
     async def load_books(self, ticker: str) -> MarketBooks:
         return await self._look(functools.partial(account_reads.load_books, ticker=ticker))
