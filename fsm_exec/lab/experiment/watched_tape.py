@@ -7,7 +7,7 @@ same tracker, driven by the tape from its beginning, once.
 
 from __future__ import annotations
 
-from copy import deepcopy
+import pickle
 
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.signals.signal_tracker import SignalTracker
@@ -26,6 +26,7 @@ class WatchedTape:
         header = self.tape.header
         self._tracker = SignalTracker(fee_terms(header.fee_type, header.fee_multiplier))
         self._next = self._seen_us = 0
+        self._kept: tuple[int, bytes] | None = None  # the signals asked for last, and when
 
     def watch_until(self, seen_us: int) -> SignalTracker:
         """The signals once all events up to `seen_us` are known; they change with the next call."""
@@ -39,8 +40,11 @@ class WatchedTape:
         return self._tracker
 
     def signals_at(self, seen_us: int) -> SignalTracker:
-        """As `watch_until`, for good: a copy that is the caller's own."""
-        return deepcopy(self.watch_until(seen_us))
+        """As `watch_until`, for good: a copy that is the caller's own. All episodes of a start ask for the same."""
+        if self._kept is None or self._kept[0] != seen_us:
+            self._kept = (seen_us, pickle.dumps(self.watch_until(seen_us)))
+        copy: SignalTracker = pickle.loads(self._kept[1])
+        return copy
 
 
 def apply_to(tracker: SignalTracker, at_us: int, change: Change) -> None:
