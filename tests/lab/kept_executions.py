@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.timing.latency import Latency
-from fsm_exec.paper_session import PaperExchange, PaperSession, open_paper_session
+from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange, PaperSession, access_to
 from fsm_exec.plugins import installed
 from fsm_exec.recordings.kept import tapes_directory
 from fsm_exec.recordings.tape_writer import TapeSettings
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
+from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.tape_recorder import TapeSetup
+from fsm_exec.session import open_session
 from fsm_exec.store import open_virtual_store
 
 S = 1_000_000
@@ -44,10 +48,22 @@ async def work_all(
     paper.play(tape)
     setup = TapeSetup(directory=tapes_directory(database), settings=TapeSettings(), spare_mb=0, tell=pytest.fail)
     found: dict[str, str] = {}
+    account, credentials = paper.gate.open_account(PLAY_CASH_E6, "ed25519")
+    wall = WallClock(tape.first_us)
     async with (
         open_virtual_store(database, draw_instance=lambda: "forkforkfo", at_us=tape.first_us) as store,
-        open_paper_session(paper, store=store, tapes=setup, latency=LATENCY) as session,
+        paper.directly(LATENCY) as host,  # frames are framed elsewhere: this is half the work, and the tape is the same
+        open_session(
+            access_to(host, credentials),
+            store,
+            wall,
+            open_log(io.StringIO(), wall),
+            tickers=[tape.header.ticker],
+            seed=1,
+            tapes=setup,
+        ) as opened,
     ):
+        session = PaperSession(**vars(opened), account=account)
         await trio.sleep(FIRST_S)
         for name in names:
             at_s = trio.current_time()

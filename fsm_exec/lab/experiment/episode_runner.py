@@ -1,10 +1,10 @@
 """One episode under one method: the real engine on the real paper exchange, in memory, on a clock that jumps.
 
-Nothing of the engine is left out: the client signs its requests and reads frames, decisions are saved before they are
-sent, the exchange matches after the latency. Only the framing of the stream is: over the whole wire an episode costs
-twice as much and comes out the same to the last digit. The exchange opens a little before the start with the book of
-that moment and plays the tape's own events from there. Each run has an exchange, a database and a clock of its own, and
-sees the same flow.
+Nothing of the engine is left out: the client waits for its tokens, reads bodies and frames and judges them, decisions
+are saved before they are sent, the exchange matches after the latency. Only what carries them is: HTTP, signatures and
+the framing of the stream, which are another twice as much over the whole wire, where an episode comes out the same to
+the last digit. The exchange opens a little before the start with the book of that moment and plays the tape's own
+events from there. Each run has an exchange, a database and a clock of its own, and sees the same flow.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Serving the exchange: REST and the stream, in memory or on loopback sockets, and the faults of the wire.
 
 hosting           two hosts of the same application and handler: memory (asgi_transport) and loopback sockets
-direct_host       the shortest way, whole frames (frame_pair): for thousands of short sessions on virtual time
+direct_host       the shortest way, requests as calls and whole frames (frame_pair): for thousands of short sessions
 rest              the REST application: the order of checks; rest_reads, rest_public, rest_writes list the endpoints
   request_params, account_reads   queries; what a member reads about its account
 ws, ws_commands, outbox   one connection, its commands, its frames on their way
