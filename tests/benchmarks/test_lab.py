@@ -1,8 +1,9 @@
 """Episodes a second: the whole engine under each of two methods, beside the same over the whole wire, and beside the
 exchange alone on the same window of tape.
 
-The aim is a thousand episodes of three minutes in five minutes on two cores: 0.6 s of a core for each. The floor plays
-the same events, from the same book, to an exchange that nobody is connected to: what the matching itself costs.
+The aim is a thousand episodes of three minutes in 20 s on two cores: 40 ms of a core for each. The floor plays the same
+events, from the same book, to an exchange that nobody is connected to: what the matching itself costs. What is asserted
+is the ratio to the whole wire, .52 here, with room for a busy machine.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ HORIZON_S = 180
 METHODS = ("passive_mid", "adaptive_limit")
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 CONDITIONS = Conditions()
+WIRE_SHARE_MAX = 0.8
 
 
 def test_episodes_are_cheap(benchmark: BenchmarkFixture, figures: list[str]) -> None:
@@ -56,6 +58,7 @@ def test_episodes_are_cheap(benchmark: BenchmarkFixture, figures: list[str]) -> 
     assert len(runs) == len(starts) * len(METHODS) * len(OUTCOMES)
     assert all(run.state in ("filled", "cancelled") for run in runs)
     assert over_the_wire == runs
+    assert engine_s < WIRE_SHARE_MAX * wire_s
     assert all(count > 0 for count in played)
     benchmark.extra_info.update(ms_an_episode=round(engine_s * 1_000), floor_ms=round(floor_s * 1_000))
     events = sum(played) / len(played)
