@@ -18,6 +18,7 @@ import msgspec
 import fsm_exec.store
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.store.files.open_database import CACHE_KIB
 from fsm_exec.store.journal_steps import encode_step_fills
 
 SCHEMA = sorted((Path(fsm_exec.store.__file__).parent / "schema").glob("*.sql"))
@@ -55,6 +56,7 @@ def run_floor(path: Path, saves: Sequence[ExecutionSave], group_size: int) -> fl
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         began = time.perf_counter()
         for group in groups:
             connection.execute("BEGIN IMMEDIATE")

@@ -28,6 +28,7 @@ from fsm_exec.store.files.copy_mark import is_copy, write_mark
 from fsm_exec.store.files.held_file import LOG, HeldFile, HoldingConnection
 from fsm_exec.store.files.migrations import SCHEMA, Migration, migrate
 
+CACHE_KIB = 16_384
 BUSY_TIMEOUT_MS = 5_000  # a person's sqlite3 shell may hold the database this long before we give up
 
 _INSTANCE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz234567")
@@ -206,6 +207,8 @@ def prepare(connection: sqlite3.Connection, path: Path | None, opening: OpenRequ
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # SQLite's own 2 MB hold the rows of some 500 executions at work: with more, each step reads its row from the log.
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     instance, epoch = _identify(connection, path, opening)
     return OpenDatabase(connection, instance, epoch)
 
