@@ -128,7 +128,9 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         import distributed
     except ImportError as error:
         raise UserError("--cluster needs Dask: pip install 'fsm-exec[cluster]'") from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, in a line
+    for name in ("asyncio", "distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("asyncio", "distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised, in a line
     try:
         client = distributed.Client(address, timeout=CONNECT_S)
     except (OSError, ValueError, TypeError, ImportError) as error:

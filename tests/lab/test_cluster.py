@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks import cluster_schedule
 from tests.cli.invoking import invoke
 from tests.cli.support import COMMAND, ROOT, environment
 
@@ -244,3 +245,17 @@ def test_no_cluster_there_is_said_in_one_line(tmp_path: Path, dask: DaskCluster)
     for command in (COMPARE, ("simulate", "--seeds", "1-2")):
         done = invoke(tmp_path, *command, "--cluster", address, "--workers", "2")
         assert (done.returncode, "give one of them" in done.stderr) == (2, True), done.stderr
+
+
+def test_the_simulated_schedule_adds_up() -> None:
+    """One worker takes what the work takes; many are never faster than so many times that, nor than the one process
+    that hands out and stores."""
+    parts = cluster_schedule.Parts(episodes_s=[0.5], stored_s=0.001, read_s=2.0, tape_bytes=0)
+    alone = cluster_schedule.simulate(parts, 800, 4, 1, 0.01)
+    assert alone.wall_s == pytest.approx(800 * 0.5 + 4 * 2.0, rel=0.01)
+    for workers in (2, 7, 100):
+        found = cluster_schedule.simulate(parts, 800, 4, workers, 0.01)
+        assert alone.wall_s / workers <= found.wall_s <= alone.wall_s / workers + 4 * (2.0 + 8 * 0.5)
+    slow = cluster_schedule.simulate(parts, 800, 4, 100, 1.0)
+    assert slow.wall_s >= 100 * 1.0
+    assert slow.main_share > 0.9
