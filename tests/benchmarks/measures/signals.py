@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 import trio
 
+from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.sweep_cost import SweepWatch
@@ -33,6 +34,7 @@ TAPE_S, SEED = 1_200, 5
 START_US = 1_767_625_200_000_000
 ROUNDS = 9
 READINGS = 300
+LOOKING = 25
 FEES = fee_terms("quadratic", Decimal(1))
 TERMS = MarketTerms(
     ticker="KXTEST-A-1", series="KXTEST", event="KXTEST-A", category="Test", status="open", grid=LINEAR_CENT, fees=FEES
@@ -108,9 +110,37 @@ def reading_us(feed: MarketFeed, now_us: int, read: frozenset[str] | None) -> fl
     return best * 1e6 / READINGS
 
 
+def view_us(feed: MarketFeed, read: frozenset[str] | None) -> float:
+    """Microseconds of processor time of the view of a decision, of executions that look at one book after the other."""
+    executions = [
+        Execution(
+            execution_id=f"v{n}",
+            instance="aaaaaaaaaa",
+            outcome="yes",
+            method="simple_limit@1",
+            target_e2=CountE2(100 * (n + 1)),
+            limits=None,
+            accepted_at_us=START_US,
+            deadline_us=START_US + 2 * TAPE_S * 1_000_000,
+            grace_us=0,
+            terms=TERMS,
+            arrival=feed.view("yes"),
+        )
+        for n in range(LOOKING)
+    ]
+    asked: tuple[Any, ...] = (read,) if DECLARES else ()
+    best = float("inf")
+    for _ in range(30):
+        began = time.thread_time()
+        for execution in executions:
+            feed.view_for(execution, *asked)
+        best = min(best, time.thread_time() - began)
+    return best * 1e6 / LOOKING
+
+
 async def measure(rounds: int) -> dict[str, float]:
-    """Microseconds of processor time of a book update, the least of some rounds in turns, and of a reading. Raises
-    AssertionError unless every way ends with the same book and mid."""
+    """Microseconds of processor time of a book update, the least of some rounds in turns, of a reading, and of the
+    view of a decision. Raises AssertionError unless every way ends with the same book and mid."""
     tape = generate(SEED, TAPE_S, profile="liquid", start_us=START_US)
     best = dict.fromkeys(WAYS, float("inf"))
     ends = []
@@ -124,7 +154,9 @@ async def measure(rounds: int) -> dict[str, float]:
     figures = {name: seconds * 1e6 / len(tape.events) for name, seconds in best.items()}
     now_us = tape.events[-1][0]
     for name, read in (("nothing", NOTHING), ("walker", WALKER), ("taker", TAKER), ("everything", None)):
-        figures[f"reading_{name}"] = reading_us(play(tape, WAYS["ten_of_everything"])[1], now_us, read)
+        feed = play(tape, WAYS["ten_of_everything"])[1]
+        figures[f"reading_{name}"] = reading_us(feed, now_us, read)
+        figures[f"view_{name}"] = view_us(feed, read)
     return figures
 
 
