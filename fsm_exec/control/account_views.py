@@ -60,7 +60,8 @@ class AccountViews:
         """Return what was won and lost, by one of its divisions."""
         stored, damage = await self._store.load_account(), list[str]()
         marks = await self._marks(one.ticker for one in stored.markets if one.holding.count_e2)
-        profit = await self._store.load_profit(marks, self._time_zone, damage)
+        tickers = [one.ticker for one in stored.markets]
+        profit = await self._store.load_profit(tickers, marks, self._time_zone, damage)
         lines = {
             "market": profit.markets,
             "event": profit.events,

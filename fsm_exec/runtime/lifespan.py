@@ -143,6 +143,7 @@ async def _open_account(
     ledger = Ledger(account.limits)
     ledger.begin(await account.store.load_account())
     account.store.on_saved(ledger.take_save)
+    account.store.on_moved(ledger.take_move)
     store, wall = services.store, services.wall
     gate = Gate(ledger, exchange, store, account.store, wall, engine.executions_at_work, engine.executions_quarantined)
     names, log = services.names, services.log

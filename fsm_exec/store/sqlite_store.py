@@ -13,8 +13,9 @@ import trio
 from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
+from fsm_exec.core.account.holding import Holding
 from fsm_exec.core.account.marks import Mark
-from fsm_exec.core.account.profit import Profit
+from fsm_exec.core.account.profit import Profit, profit_of
 from fsm_exec.core.account.rows import (
     AccountFill,
     AccountLook,
@@ -64,6 +65,7 @@ from fsm_exec.store.alert_rows import (
 )
 from fsm_exec.store.api_rows import ExecutionDetail, ExecutionSummary, Transition
 from fsm_exec.store.archive import archive_reads, archived_books, archived_lists
+from fsm_exec.store.archive.live_mover import LiveMover
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
@@ -115,6 +117,8 @@ class SqliteStore:
         self._listeners: list[Listener] = []
         self._cost_listeners: list[Callable[[MetricsRow], None]] = []
         self._alert_listeners: list[Callable[[], None]] = []
+        self._move_listeners: list[Callable[[str, Holding], None]] = []
+        self._mover: LiveMover | None = None
 
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Read what the engine itself waits for: where there are threads for reading, never behind what somebody looks
@@ -267,10 +271,17 @@ class SqliteStore:
                 markets.append(market)
         return replace(found, markets=tuple(markets), damage=tuple(damage))
 
-    async def load_profit(self, marks: Mapping[str, Mark], time_zone: str, damage: list[str]) -> Profit:
-        """Load what everything has brought, by all divisions; archives that cannot be read are named in `damage`."""
+    async def load_profit(
+        self, tickers: Sequence[str], marks: Mapping[str, Mark], time_zone: str, damage: list[str]
+    ) -> Profit:
+        """Load what these markets have brought, and everything that has moved, by all divisions; archives that cannot
+        be read are named in `damage`. One market is read at a time, and the archives in a thread of their own."""
+        books = [await self.load_books(ticker) for ticker in tickers]
+        archives = await self._look(archive_reads.load_archives)
+        if self._opened.path is None or not archives:
+            return profit_of(books, marks, time_zone)
         load, path = archived_books.load_profit, self._opened.path
-        return await self._look(functools.partial(load, database=path, marks=marks, time_zone=time_zone, damage=damage))
+        return await trio.to_thread.run_sync(load, books, path, archives, marks, time_zone, damage)
 
     async def load_books(self, ticker: str) -> MarketBooks:
         return await self._look(functools.partial(account_reads.load_books, ticker=ticker))
@@ -414,6 +425,26 @@ class SqliteStore:
 
     async def count_pending_alerts(self) -> int:
         return await self._read(alert_reads.count_pending_alerts)
+
+    def on_moved(self, listener: Callable[[str, Holding], None]) -> None:
+        """Have `listener` called with every execution that has moved into an archive, once that is durable: its market,
+        and what its fills came to. It must not raise, nor take long."""
+        self._move_listeners.append(listener)
+
+    async def move_ended(self, before_us: int, at_us: int) -> tuple[int, dict[str, str]]:
+        """Move every execution that ended before then and may move into the archives, a little at a time; return how
+        many have, and why others that should could not. Raises UserError for an archive that cannot be written, and
+        StoreFailed."""
+        if self._opened.path is None:  # a database in memory has no archives
+            return 0, {}
+        if self._mover is None:
+            self._mover = LiveMover(self._writer.change, self._look, self._opened.path, self.instance, self._tell_move)
+        done = await self._mover.move_ended(before_us, at_us)
+        return sum(done.moved.values()), done.refused
+
+    def _tell_move(self, ticker: str, brought: Holding) -> None:
+        for listener in self._move_listeners:
+            listener(ticker, brought)
 
     def on_alerts(self, listener: Callable[[], None]) -> None:
         """Have `listener` called when something that may have caused an alert is durable. It must not raise, nor take

@@ -97,11 +97,22 @@ class _WaitingRead(_Waiting):
         self.result: object = None
 
 
+class _WaitingChange(_Waiting):
+    __slots__ = ("function", "result", "took_s")
+
+    def __init__(self, function: Callable[[sqlite3.Connection], object]) -> None:
+        super().__init__()
+        self.function = function
+        self.result: object = None
+        self.took_s = 0.0
+
+
 class Writer:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._saves: deque[_WaitingSave] = deque()
         self._reads: deque[_WaitingRead] = deque()
+        self._changes: deque[_WaitingChange] = deque()
         self._idle = trio.lowlevel.ParkingLot()  # the owner, with nothing to do
         self._room = trio.lowlevel.ParkingLot()  # callers, with the queue full
         self._opened = trio.Event()
@@ -160,6 +171,17 @@ class Writer:
         self._saves.append(waiting)
         await self._wait(waiting)
 
+    async def change(self, function: Callable[[sqlite3.Connection], T]) -> tuple[T, float]:
+        """Run `function`, which makes short transactions of its own, between two batches; return what it returns and
+        how many seconds it took. Saves that wait go first. Raises StoreFailed."""
+        await self._wait_for_room()
+        if self._refusal is not None:
+            raise _copy_of(self._refusal)
+        waiting = _WaitingChange(function)
+        self._changes.append(waiting)
+        await self._wait(waiting)
+        return cast("T", waiting.result), waiting.took_s
+
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `function` reads from the database, after every save that has returned."""
         await self._wait_for_room()
@@ -215,7 +237,7 @@ class Writer:
             # No caller may be left waiting for a task that is gone.
             self._closing = True
             self._refusal = self._refusal or StoreFailed("the store has stopped")
-            self._fail_waiting([*self._saves, *self._reads], self._refusal)
+            self._fail_waiting([*self._saves, *self._reads, *self._changes], self._refusal)
             self._room.unpark_all()
             self._opened.set()
             self._ended.set()
@@ -230,7 +252,7 @@ class Writer:
 
     async def _serve(self) -> None:
         while True:
-            if not self._saves and not self._reads:
+            if not self._saves and not self._reads and not self._changes:
                 if self._closing:
                     return
                 await self._idle.park()
@@ -240,6 +262,8 @@ class Writer:
                 await self._commit([self._saves.popleft() for _ in range(min(len(self._saves), BATCH_JOBS_MAX))])
             if self._reads:
                 await self._run_read(self._reads.popleft())
+            elif self._changes:
+                await self._run_change(self._changes.popleft())
 
     async def _commit(self, batch: list[_WaitingSave]) -> None:
         self._room.unpark(count=len(batch))
@@ -273,6 +297,17 @@ class Writer:
         if self._database is not None and self._database.mark is not None:
             self._database.mark.update(connection)
         return results
+
+    async def _run_change(self, waiting: _WaitingChange) -> None:
+        began_s = trio.current_time()
+        try:
+            waiting.result = await self._lane.run(waiting.function)
+        except Exception as error:
+            failure = StoreFailed(f"the database failed: {error!r}")
+            self._refuse_for(failure, [])
+            waiting.error = _copy_of(self._refusal or failure)
+        waiting.took_s = trio.current_time() - began_s
+        trio.lowlevel.reschedule(waiting.task)
 
     async def _run_read(self, waiting: _WaitingRead) -> None:
         self._room.unpark()

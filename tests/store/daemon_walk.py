@@ -173,6 +173,7 @@ async def _ask_for_the_rare(store: SqliteStore, now_us: int) -> None:
     )
     await store.save_account_fills([fill])
     await store.load_books(TICKER)
+    await store.move_ended(1, 1)  # nothing ended before then: what may move is looked for
 
 
 class _Silent:

@@ -76,9 +76,10 @@ async def seen_by(store: SqliteStore) -> dict[str, object]:
     seen: dict[str, object] = {str(wanted): await pages(store, wanted) for wanted in FILTERS}
     seen["steps"] = await steps(store)
     damage: list[str] = []
-    seen["profit"] = await store.load_profit({}, "America/New_York", damage)
+    account = await store.load_account()
+    seen["profit"] = await store.load_profit([one.ticker for one in account.markets], {}, "America/New_York", damage)
     assert damage == []
-    seen["account"] = total_of(await store.load_account())
+    seen["account"] = total_of(account)
     for one in IDS:
         seen[one] = (
             await store.load_detail(one, 5),
@@ -121,7 +122,7 @@ async def test_the_profit_needs_no_archive(copy: Path) -> None:
         assert "OTHER" not in {market.ticker for market in account.markets}
         assert replace(await store.load_books("OTHER"), entries=books.entries) == books
         damage: list[str] = []
-        profit = await store.load_profit({}, "UTC", damage)
+        profit = await store.load_profit([one.ticker for one in account.markets], {}, "UTC", damage)
         assert (len(damage), profit.total != total) == (1, True)
 
 

@@ -25,6 +25,8 @@ GROWING: Final = (
     "account_fills",
     "alert_deliveries",
     "alerts",
+    "archived_executions",
+    "archived_settlements",
     "child_metrics",
     "edges",
     "execution_events",
@@ -44,6 +46,7 @@ BOUNDED: Final = (
     "account_differences_standing",
     "alerts_pending",
     "alerts_standing",
+    "archived_executions_uncleared",
     "execution_state_quarantined",
     "execution_state_unfinished",
 )

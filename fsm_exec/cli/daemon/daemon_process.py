@@ -49,6 +49,7 @@ from fsm_exec.recordings.kept import tapes_directory
 from fsm_exec.runtime.alerts.delivery import open_delivery
 from fsm_exec.runtime.alerts.notifier import AlertSetup
 from fsm_exec.runtime.alerts.watch import AlertWatch
+from fsm_exec.runtime.archivist import archive_for_ever
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
@@ -173,6 +174,8 @@ class DaemonProcess:
             limits, reads = parts.account.config.limits, session.client
             control = Control(engine, store, wall, watchers, limits, self._info(), find_method, reads, delivery)
             session.nursery.start_soon(control.markets.close_idle)
+            archive = parts.account.config.archive
+            session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)
             watch = AlertWatch(engine, store, delivery, alerts.settings, parts.database, wall, log)
             session.nursery.start_soon(watch.run)
             app = ControlApp(control, parts.token, log)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fsm_exec.core.account.brake import RiskState, ease, return_to_active
+from fsm_exec.core.account.holding import Holding
 from fsm_exec.core.account.limits import RiskLimits, check_limits
 from fsm_exec.core.account.worst_case import Exposure
 from fsm_exec.core.errors import LocalError
@@ -25,6 +26,11 @@ class AccountDatabase(AccountStore, Protocol):
 
     def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
         """Call `listener` with every step of every execution once it is durable."""
+        ...
+
+    def on_moved(self, listener: Callable[[str, Holding], None]) -> None:
+        """Call `listener` with every execution that has moved into an archive: its market, and what its fills came
+        to."""
         ...
 
     async def save_halt(self, at_us: int, why: str | None) -> None:

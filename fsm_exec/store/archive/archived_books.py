@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from itertools import chain, groupby
 from pathlib import Path
@@ -20,36 +21,43 @@ from fsm_exec.core.account.marks import Mark
 from fsm_exec.core.account.profit import Profit, profit_of
 from fsm_exec.core.account.rows import Bought, MarketBooks, TakenOver
 from fsm_exec.core.errors import UserError
-from fsm_exec.store.archive.archive_reads import at_one_moment, hide_unmoved, load_archives, open_named_archive
+from fsm_exec.store.archive.archive_reads import ArchiveRow, open_named_archive
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.reads.account_reads import load_all_books
 
 
 def load_profit(
-    connection: sqlite3.Connection,
-    database: Path | None,
+    books: Sequence[MarketBooks],
+    database: Path,
+    archives: Sequence[ArchiveRow],
     marks: Mapping[str, Mark],
     time_zone: str,
     damage: list[str],
 ) -> Profit:
-    """Load the profit of everything there ever was, by all its divisions; an archive that cannot be read is named in
-    `damage`. Raises DamagedRow, and UserError for a time zone."""
-    with at_one_moment(connection), ExitStack() as stack:
-        sources: list[Iterator[MarketBooks]] = [load_all_books(connection)]
-        for row in load_archives(connection) if database is not None else ():
+    """Load the profit of everything there ever was, by all its divisions: of `books`, which the database had, and of
+    what the archives have beyond it; one that cannot be read is named in `damage`. `archives` are those of after
+    `books` were read: what moved in between is in both, and counts once. Raises UserError for a time zone."""
+    here = {entry.execution_id for one in books for entry in one.entries if isinstance(entry, Bought)}
+    with ExitStack() as stack:
+        sources: list[Iterator[MarketBooks]] = [iter(sorted(books, key=_ticker))]
+        for row in archives:
             try:
-                archive = stack.enter_context(open_named_archive(database or Path(), row.name))
-                hide_unmoved(archive, connection, row)
+                archive = stack.enter_context(open_named_archive(database, row.name))
             except UserError as error:
                 damage.append(str(error))
             else:
-                sources.append(_as_far_as_it_can_be_read(load_all_books(archive), row.name, damage))
+                sources.append(_read(archive, row.name, here, damage))
         return profit_of(_joined(sources), marks, time_zone)
 
 
-def _as_far_as_it_can_be_read(books: Iterator[MarketBooks], name: str, damage: list[str]) -> Iterator[MarketBooks]:
+def _read(
+    archive: sqlite3.Connection, name: str, here: AbstractSet[str | None], damage: list[str]
+) -> Iterator[MarketBooks]:
+    """Yield the books of an archive without the executions that are `here`, as far as they can be read."""
     try:
-        yield from books
+        for one in load_all_books(archive, damage):
+            entries = (each for each in one.entries if isinstance(each, TakenOver) or each.execution_id not in here)
+            yield replace(one, entries=tuple(entries))
     except DATABASE_ERRORS as error:
         damage.append(f"the archive {name} cannot be read: {error}; restore it, or see: fsm-exec db check")
 

@@ -19,6 +19,7 @@ from fsm_exec.core.values.times import DAY_S, from_iso, to_iso
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.store.archive.copying import Copied, fingerprint
 from fsm_exec.store.archive.tables import HEADS, OF_EXECUTION, TAILS
+from fsm_exec.store.reads.execution_reads import UNFINISHED
 
 MARGIN_US: Final = DAY_S * US_PER_S  # beyond what listings reach back over what they are asked for
 MAIN: Final = "main"
@@ -48,20 +49,23 @@ _CANDIDATES: Final = f"""
             OR EXISTS (SELECT 1 FROM account_adjustments a WHERE a.ticker = e.ticker)
             THEN 'contracts of its market were taken over from the exchange'
     END
-    FROM execution_state e
+    FROM execution_state e INDEXED BY execution_state_ended
     WHERE e.state IN ('filled', 'cancelled') AND e.updated_at < :before
         AND (e.updated_at, e.rowid) > (:after, :after_row)
     ORDER BY e.updated_at, e.rowid LIMIT :at_most
 """
 _NEWEST: Final = (
     "SELECT coalesce((SELECT max(rowid) FROM execution_state), 0), "
-    "(SELECT execution_id FROM execution_events ORDER BY position DESC LIMIT 1), "
-    "(SELECT execution_id FROM edges ORDER BY edge_id DESC LIMIT 1)"
+    "(SELECT execution_id FROM execution_events WHERE position = (SELECT max(position) FROM execution_events)), "
+    "(SELECT execution_id FROM edges WHERE edge_id = (SELECT max(edge_id) FROM edges))"
 )
+_UNFINISHED: Final = f"execution_state INDEXED BY execution_state_unfinished WHERE {UNFINISHED}"
+_ENDED: Final = "execution_state INDEXED BY execution_state_ended WHERE state IN ('filled', 'cancelled')"
 # What a listing may still be asked for: back to the oldest execution at work, the last step, the last look.
 _REACHED: Final = (
-    "SELECT min((SELECT coalesce(min(accepted_at), '9999') FROM execution_state "
-    "WHERE state NOT IN ('filled', 'cancelled')), (SELECT coalesce(max(updated_at), '9999') FROM execution_state), "
+    f"SELECT min((SELECT coalesce(min(accepted_at), '9999') FROM {_UNFINISHED}), "
+    f"(SELECT coalesce(max(at), '9999') FROM (SELECT max(updated_at) AS at FROM {_ENDED} "
+    f"UNION ALL SELECT max(updated_at) FROM {_UNFINISHED})), "
     "coalesce((SELECT looked_at FROM account_look), '9999'))"
 )
 _REGISTER: Final = (

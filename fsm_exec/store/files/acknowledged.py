@@ -3,7 +3,8 @@
 A write-ahead log can lose commits that were acknowledged: cut, deleted or damaged in the middle, a file put back
 from a snapshot, a disk that lies about its flushes. SQLite then opens what is left, and nothing in it says that there
 was more. So after each commit, and before its callers return, the numbers of executions and journal rows are written
-to `NAME.acknowledged`. Rows are never deleted, so a database that has fewer is older than what it acknowledged.
+to `NAME.acknowledged`. The newest rows never move into an archive, and none is deleted otherwise, so a database whose
+newest are older is older than what it acknowledged.
 
 What it proves: the mark is written after the commit, so it is never ahead of an honest database, and what it says was
 acknowledged was. It is not flushed (that would double the cost of a commit): after the death of the process it is
