@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -22,9 +22,7 @@ from fsm_exec.store.maintenance.read_only import open_read_only
 T = TypeVar("T")
 
 _FIND: Final = "SELECT archive FROM archived_executions WHERE execution_id = ?"
-_ALL: Final = (
-    "SELECT name, executions, newest_row, newest_position, newest_ended FROM archives ORDER BY newest_row DESC"
-)
+_ALL: Final = "SELECT name, executions, newest_row, newest_position, newest_ended FROM archives"
 
 
 class ArchiveRow(msgspec.Struct, frozen=True):
@@ -45,7 +43,17 @@ def find_archive(connection: sqlite3.Connection, execution_id: str) -> str | Non
 
 def load_archives(connection: sqlite3.Connection) -> list[ArchiveRow]:
     """Load all archives, that of the newest execution first."""
-    return [ArchiveRow(*row) for row in connection.execute(_ALL)]
+    return [ArchiveRow(*row) for row in connection.execute(f"{_ALL} ORDER BY newest_row DESC")]
+
+
+def load_newer_archives(
+    connection: sqlite3.Connection,
+    column: Literal["newest_row", "newest_position", "newest_ended"],
+    than: int | str,
+) -> list[ArchiveRow]:
+    """Load the archives that may have something so new, the newest first."""
+    rows = connection.execute(f"{_ALL} WHERE {column} >= ? ORDER BY {column} DESC", (than,))
+    return [ArchiveRow(*row) for row in rows]
 
 
 @contextmanager

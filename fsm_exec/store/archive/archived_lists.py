@@ -7,8 +7,9 @@ is. What stands in both is shown once, as the database has it.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
@@ -18,7 +19,7 @@ from fsm_exec.store.api_rows import ExecutionSummary, Transition
 from fsm_exec.store.archive.archive_reads import (
     at_one_moment,
     find_archive,
-    load_archives,
+    load_newer_archives,
     open_named_archive,
     read_one,
 )
@@ -43,11 +44,14 @@ def load_listing(
         if not is_known:
             return []
         found = _ranked(connection, wanted)
-        for one in sorted(load_archives(connection), key=lambda row: _newest(row.newest_ended, row.newest_row, wanted)):
-            newest = (one.newest_ended, one.newest_row) if wanted.ended else ("", one.newest_row)
-            last = sorted(found.values(), key=lambda ranked: ranked[0], reverse=True)[: wanted.limit]
-            if len(last) == wanted.limit and newest < last[-1][0]:
-                continue
+        last = _last(found, wanted)
+        column: Literal["newest_ended", "newest_row"] = "newest_ended" if wanted.ended else "newest_row"
+        nothing: int | str = "" if wanted.ended else -1
+        than = nothing if last is None else last[0] if wanted.ended else last[1]
+        for one in load_newer_archives(connection, column, than):
+            last = _last(found, wanted)
+            if last is not None and (one.newest_ended if wanted.ended else "", one.newest_row) < last:
+                break
             try:
                 with open_named_archive(database, one.name) as archive:
                     found = {**_ranked(archive, wanted), **found}
@@ -57,10 +61,11 @@ def load_listing(
     return [summary for _, summary in ranked[: wanted.limit]]
 
 
-def _newest(newest_ended: str, newest_row: int, wanted: Filter) -> tuple[int, ...]:
-    """The key by which the newest archive comes first."""
-    by_time = tuple(-ord(letter) for letter in newest_ended) if wanted.ended else ()
-    return (*by_time, -newest_row)
+def _last(found: Mapping[str, tuple[Rank, ExecutionSummary]], wanted: Filter) -> Rank | None:
+    """Return the rank of the last one that is shown; None: there is room for more."""
+    if len(found) < wanted.limit:
+        return None
+    return sorted((rank for rank, _ in found.values()), reverse=True)[wanted.limit - 1]
 
 
 def _may_have_ended(wanted: Filter) -> bool:
@@ -98,8 +103,8 @@ def load_steps_of_all(
     cannot be read: to go on after it would be a hole."""
     with at_one_moment(connection):
         found = {one.position: one for one in journal_steps.load_steps_of_all(connection, position, at_most)}
-        for row in load_archives(connection):
-            if database is not None and row.newest_position > position:
+        for row in load_newer_archives(connection, "newest_position", position):
+            if database is not None:
                 with open_named_archive(database, row.name) as archive:
                     more = journal_steps.load_steps_of_all(archive, position, at_most)
                 found = {**{one.position: one for one in more}, **found}
