@@ -53,25 +53,27 @@ __all__ = [
 
 
 def open_live_store(
-    path: Path, *, draw_instance: Callable[[], str], at_us: int
+    path: Path, *, draw_instance: Callable[[], str], at_us: int, tell: Callable[[str], object] = lambda _: None
 ) -> AbstractAsyncContextManager[SqliteStore]:
-    """SQLite in a worker thread (aiosqlite). Not for a virtual clock: that would run on while the thread works."""
+    """SQLite in a worker thread (aiosqlite), from which `tell` is told how far the migration of a big database is. Not
+    for a virtual clock: that would run on while the thread works."""
     from fsm_exec.store.aiosqlite_lane import AiosqliteLane
     from fsm_exec.store.files.open_database import OpenRequest
     from fsm_exec.store.sqlite_store import run_store
 
-    return run_store(AiosqliteLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us)), reads_apart=True)
+    opening = OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us, tell=tell)
+    return run_store(AiosqliteLane(opening), reads_apart=True)
 
 
 def open_virtual_store(
-    path: Path | None, *, draw_instance: Callable[[], str], at_us: int
+    path: Path | None, *, draw_instance: Callable[[], str], at_us: int, tell: Callable[[str], object] = lambda _: None
 ) -> AbstractAsyncContextManager[SqliteStore]:
     """SQLite in trio's thread; `path` None is a database in memory."""
     from fsm_exec.store.blocking_lane import BlockingLane
     from fsm_exec.store.files.open_database import OpenRequest
     from fsm_exec.store.sqlite_store import run_store
 
-    return run_store(BlockingLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us)))
+    return run_store(BlockingLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us, tell=tell)))
 
 
 if not TYPE_CHECKING:  # to a type checker a name that is not above must be an error

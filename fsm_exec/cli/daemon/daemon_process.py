@@ -137,7 +137,12 @@ class DaemonProcess:
         log = open_log(parts.log_file, wall)
         watchers = Watchers(wall.now_us)
         async with AsyncExitStack() as stack:
-            opening = open_live_store(parts.database, draw_instance=draw_instance, at_us=parts.since_us)
+            opening = open_live_store(
+                parts.database,
+                draw_instance=draw_instance,
+                at_us=parts.since_us,
+                tell=lambda line: say(f"fsm-exec: {line}", err=True),
+            )
             store = await stack.enter_async_context(opening)
             await store.bind(parts.account.exchange.name)
             store.listen(watchers.notify)

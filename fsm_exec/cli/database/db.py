@@ -110,7 +110,7 @@ def migrate(path: Path, as_json: bool) -> None:
     with database_lock(path, what="fsm-exec db migrate", since=to_iso(system_us())):
         for line in restrict_modes(path):
             say(f"fsm-exec: {line}", err=True)
-        done = migrate_database(path)
+        done = migrate_database(path, lambda line: say(f"fsm-exec: {line}", err=True))
     if as_json:
         say_json({"db": str(path), "before": done.before, "after": done.after, "copy": _text(done.copy)})
     elif done.copy is None:

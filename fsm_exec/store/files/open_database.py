@@ -52,6 +52,7 @@ class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     draw_instance: Callable[[], str]
     at_us: int
     migrations: tuple[Migration, ...] = SCHEMA
+    tell: Callable[[str], object] = lambda _: None  # how far a migration of a big database is
 
 
 class OpenDatabase(msgspec.Struct, frozen=True):
@@ -199,7 +200,7 @@ def _create_if_absent(path: Path) -> bool:
 def prepare(connection: sqlite3.Connection, path: Path | None, opening: OpenRequest) -> OpenDatabase:
     """Migrate, set and identify a database that is connected already. Raises UserError and sqlite3.Error."""
     decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    migrate(connection, path, opening.migrations)
+    migrate(connection, path, opening.migrations, opening.tell)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if path is not None and mode != "wal":
         raise UserError(

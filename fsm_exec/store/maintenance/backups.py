@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -116,8 +116,9 @@ class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):
     copy: Path | None
 
 
-def migrate_database(path: Path) -> MigrationResult:
-    """Bring an existing database to today's schema; the caller holds its lock. Raises UserError."""
+def migrate_database(path: Path, tell: Callable[[str], object] = lambda _: None) -> MigrationResult:
+    """Bring an existing database to today's schema; the caller holds its lock. Of a big one `tell` is told how far it
+    is. Raises UserError."""
     path = path.absolute()
     check_exists(path)
     try:
@@ -127,7 +128,7 @@ def migrate_database(path: Path) -> MigrationResult:
         ):
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             before = check_version(connection, path)
-            copy = migrate(connection, path)
+            copy = migrate(connection, path, tell=tell)
             return MigrationResult(before=before, after=len(SCHEMA), copy=copy)
     except (*DATABASE_ERRORS, OSError) as error:
         raise unusable_error(path, error) from error
