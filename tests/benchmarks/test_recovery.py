@@ -4,8 +4,9 @@ Real processes: `serve` over sockets, killed with SIGKILL, the exchange in this 
 without: reading and decoding the snapshots, and starting as many tasks. What an empty daemon needs to start (imports,
 locks, the API) is measured beside it and taken off, for it has nothing to do with how much there is to recover.
 
-The ratio is one of processor time, which a busy machine does not change; the time on the clock, in which the exchange
-lists its orders too, is shown beside it.
+The ratio is one of processor time, which a busy machine changes less than that on the clock, in which the exchange
+lists its orders too, and which is shown beside it. Of ten thousand the start and the floor are measured by turns, and
+the least of each counts: what is above it was other programs' doing, in the caches and in the collector.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import signal
 import sqlite3
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.paper.timing.latency import NO_LATENCY
 from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock, system_us
+from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import open_session
 from fsm_exec.store import open_live_store
@@ -41,11 +43,13 @@ from tests.cli.exchange import Site, site
 
 PAGE = 4_096
 CALLS_MOST = 40
-RATIO_MOST = 6  # an alarm; the aim for 10,000 is 3
+ROUNDS = {10_000: 3}
+RATIO_MOST = 3  # an alarm; the aim for 10,000 is 1.5
 RESIDENT_MOST = 20_000  # an alarm: with what the start itself left behind
-BYTES_MOST = 12_000
+BYTES_MOST = 8_500  # an alarm; the aim is 8,000
 IDLE = 2_000
 SETTLED_S = 4  # after the start: everybody has thought once
+REST_S = 0.5  # between two looks at whether all are
 CASH = MoneyE6(10**15)
 
 
@@ -111,7 +115,7 @@ async def _idle_bytes(directory: Path) -> float:
                     ) as session,
                 ):
                     engine = session.engine
-                    await trio.sleep(1)
+                    await _until_at_rest(engine)
                     gc.collect()
                     traced = tracemalloc.get_traced_memory()[0]
                     await engine.drain(cancel_orders=False)
@@ -125,6 +129,13 @@ async def _idle_bytes(directory: Path) -> float:
             tracemalloc.stop()
 
 
+async def _until_at_rest(engine: Engine) -> None:
+    """Everybody has passed the gate, has thought once and waits for what comes: before that it takes less."""
+    await trio.sleep(1)
+    while not all(actor.inbox._waiting is not None for actor in engine.actors.values()):  # noqa: ASYNC110 - no event
+        await trio.sleep(REST_S)
+
+
 async def _recover(count: int, directory: Path) -> tuple[Start, Start, float]:
     database = directory / "engine.sqlite"
     async with site(directory) as made:
@@ -132,16 +143,29 @@ async def _recover(count: int, directory: Path) -> tuple[Start, Start, float]:
         credentials.write_private_key(directory / "crowd.pem")
         made.write_config(api_key_id=credentials.api_key_id, private_key_path="crowd.pem")
         open_markets(made.exchange)
-        empty = await _started(made, directory / "empty.sqlite", 0)
+        rounds = ROUNDS.get(count, 1)
+        empties = [await _started(made, directory / "empty.sqlite", 0) for _ in range(rounds)]
         await leave_in_flight(database, made.exchange, account, count, system_us())
         await _started(made, database, count)
-        full = await _started(made, database, count)
+        fulls = [await _started(made, database, count)]
+        floors_s = [await _measured_floor(database, count)]
+        for _ in range(1, rounds):
+            fulls.append(await _started(made, database, count, settled_s=0))
+            floors_s.append(await _measured_floor(database, count))
         assert sum(len(orders) for orders in account.resting.values()) == count, "an order was lost, or placed again"
-    floor_s = await trio.to_thread.run_sync(lambda: trio.run(_floor, database, count))
-    return empty, full, floor_s
+    return _least(empties), _least(fulls), min(floors_s)
 
 
-async def _started(made: Site, database: Path, count: int) -> Start:
+def _least(starts: Sequence[Start]) -> Start:
+    """The first, with the least times of all."""
+    return replace(starts[0], seconds=min(one.seconds for one in starts), cpu_s=min(one.cpu_s for one in starts))
+
+
+async def _measured_floor(database: Path, count: int) -> float:
+    return await trio.to_thread.run_sync(lambda: trio.run(_floor, database, count))
+
+
+async def _started(made: Site, database: Path, count: int, settled_s: float = SETTLED_S) -> Start:
     """Started, measured, and killed."""
     with _counted(made) as calls:
         began = time.perf_counter()
@@ -149,7 +173,7 @@ async def _started(made: Site, database: Path, count: int) -> Start:
         seconds, cpu_s = time.perf_counter() - began, _cpu_s(daemon)
         asked = calls[0]
     assert (daemon.ready.restored, daemon.ready.quarantined) == (count, 0)
-    await trio.sleep(SETTLED_S)
+    await trio.sleep(settled_s)
     start = Start(seconds, cpu_s, asked, _resident(daemon))
     await daemon.end(signal.SIGKILL)
     return start
