@@ -13,6 +13,7 @@ from typing import Final
 
 MARK: Final = "?"
 _PLAIN: Final = re.compile(r"[ -~]*")
+_WORD: Final = re.compile(r"[!-~]*")
 _ESCAPED: Final = re.compile(r"[^ -~\n]")
 
 
@@ -28,6 +29,8 @@ def clean(text: str) -> str:
 
 def one_line(text: str) -> str:
     """As `clean`, and every run of spaces is one."""
+    if _WORD.fullmatch(text):
+        return text
     return " ".join(clean(text).split())
 
 

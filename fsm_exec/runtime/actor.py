@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.algorithm.market_view import MarketView
+from fsm_exec.core.costs.metrics import DeadlineBook
 from fsm_exec.core.errors import IllegalEvent, IllegalTrigger
 from fsm_exec.core.execution.advance import Advance, advance
 from fsm_exec.core.execution.cancel_capacity import CancelDemand
@@ -76,6 +77,7 @@ class Actor:
         "_services",
         "_signals_read",
         "caught_up",
+        "deadline_book",
         "ends_regardless",
         "execution",
         "feed",
@@ -98,7 +100,8 @@ class Actor:
         self.execution = execution
         self.inbox = Inbox()
         self.measure_now = LazyEvent()  # set when the cost is to be measured now, not at the deadline
-        self.on_deadline: Callable[[], Awaitable[None]] | None = None  # called once, unless it has ended by then
+        self.on_deadline: Callable[[Actor], Awaitable[None]] | None = None  # called once, unless it has ended by then
+        self.deadline_book: DeadlineBook | None = None  # what is unfilled is priced by it
         self.caught_up = LazyEvent()  # its first event is processed and durable
         self.stop_reason: Reason | None = None  # its successor has to stop for it, too
         self.in_flight = 0  # saves that have not returned, and requests without an answer yet
@@ -191,12 +194,12 @@ class Actor:
                 if self._may_act is not None:
                     await self._may_act.wait()
             while not self.execution.is_ended:
-                if not self._lookup.is_needed:
-                    await self._process_events(None)
-                    continue
-                async with trio.open_nursery() as nursery:  # only while a look-up is needed: it costs memory
-                    await self._process_events(nursery)
-                    nursery.cancel_scope.cancel()
+                if self._lookup.is_needed:
+                    async with trio.open_nursery() as nursery:  # only while a look-up is needed: it costs memory
+                        await self._process_events_and_look_up(nursery)
+                        nursery.cancel_scope.cancel()
+                elif (until_s := await self._process_next()) is not None:
+                    await self.inbox.wait(until_s)  # here: thousands wait at once, and each frame takes memory
         finally:
             self.feed.unsubscribe(name)
 
@@ -214,21 +217,28 @@ class Actor:
         if not isinstance(first, Restored) and resend_cancel_intents(self.execution):
             await self.step(TimerFired(at_us=self._services.wall.now_us()))
 
-    async def _process_events(self, lookups: trio.Nursery | None) -> None:
-        """Process events until the execution has ended, or until a look-up begins to be needed or is needed no more."""
-        while not self.execution.is_ended and self._lookup.is_needed == (lookups is not None):
-            if lookups is not None:
-                self._lookup.start_lookups(lookups)
-            try:
-                event = await self._next_event()
-                if event is not None and not self._lookup.is_overtaken(event):
-                    await self.step(event)
-                event = None  # the view it holds is not kept in memory during the wait
-            except CONTRADICTIONS as error:
-                if not self.ends_regardless:
-                    raise
-                self.inbox.clear_stop()
-                self._services.log.error("not_taken_in", execution=self.execution.execution_id, why=str(error))  # noqa: TRY400 - no bug: what the exchange says
+    async def _process_events_and_look_up(self, lookups: trio.Nursery) -> None:
+        """Process events until the execution has ended, or until no look-up is needed any more."""
+        while not self.execution.is_ended and self._lookup.is_needed:
+            self._lookup.start_lookups(lookups)
+            if (until_s := await self._process_next()) is not None:
+                await self.inbox.wait(until_s)
+
+    async def _process_next(self) -> float | None:
+        """Process the next event, decision or timer that is due; return until when (of trio's clock) to wait for one if
+        none is."""
+        try:
+            event = await self._next_event()
+            if isinstance(event, float):
+                return event
+            if event is not None and not self._lookup.is_overtaken(event):
+                await self.step(event)
+        except CONTRADICTIONS as error:
+            if not self.ends_regardless:
+                raise
+            self.inbox.clear_stop()
+            self._services.log.error("not_taken_in", execution=self.execution.execution_id, why=str(error))  # noqa: TRY400 - no bug: what the exchange says
+        return None
 
     async def step(self, event: AnyEvent) -> None:
         """Process one event; return when its consequences are durable and on their way."""
@@ -306,9 +316,9 @@ class Actor:
             self.in_flight -= 1
         self._deliver(self.execution.execution_id, answer)
 
-    async def _next_event(self) -> AnyEvent | None:
-        """Return the next event, or the next decision or timer that is due; None after a wait that brought nothing
-        yet."""
+    async def _next_event(self) -> AnyEvent | float | None:
+        """Return the next event, or the next decision or timer that is due; else until when (of trio's clock) to wait
+        for one; None to look again at once."""
         # Events first: a decision made while a fill waits in the inbox would be made from a state known to be old.
         if self.inbox.has_events() and await wait_settled(self.execution.execution_id):
             self.inbox.order_moment()  # and all that the books show of this moment is in them
@@ -320,7 +330,7 @@ class Actor:
         # The deadline's book comes before the deadline's timer: after that step, a save and cancels, it would be later.
         if self.on_deadline is not None and now_us >= execution.deadline_us:
             call, self.on_deadline = self.on_deadline, None
-            await call()
+            await call(self)
             return None
         timer_us = self._timer_due_us()
         self._decided_us = min(self._decided_us, now_us)  # the clock may have been put back
@@ -348,8 +358,7 @@ class Actor:
             due_us = min(due_us, execution.deadline_us)
         if execution.held_until_us > now_us:
             due_us = min(due_us, execution.held_until_us)
-        await self.inbox.wait(self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us))
-        return None
+        return self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us)
 
     def _view(self) -> MarketView:
         """Return the market for a decision: in the grid the execution was accepted under, whatever the market's is by

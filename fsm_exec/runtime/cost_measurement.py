@@ -47,24 +47,21 @@ async def measure_unscored(execution: Execution, feed: MarketFeed | None, servic
     await measure(execution, None, feed, services)
 
 
-async def run_and_measure(actor: Actor, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
-    """Run the actor to its end, wait for its deadline if something is unfilled, and store its metrics.
+async def record_deadline_book(actor: Actor, services: Services) -> None:
+    """Store the book at the actor's deadline: the cost can be measured from then on."""
+    actor.deadline_book = await _save_deadline_book(actor.execution, actor.feed, services)
+    actor.measure_now.set()
+
+
+async def measure_ended(actor: Actor, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
+    """Wait for the deadline of an actor that has ended, if something is unfilled, and store its metrics.
 
     Raises what the actor raises. Events that arrive while the row is made stay in its inbox for the caller.
     """
-    book: DeadlineBook | None = None
-
-    async def record_book() -> None:
-        nonlocal book
-        book = await _save_deadline_book(actor.execution, actor.feed, services)
-        actor.measure_now.set()
-
-    actor.on_deadline = record_book
-    await actor.run()
     await _save_note(actor, services)
     if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.measure_now.is_set():
         await _process_until_deadline(actor, services)
-    return await measure(actor.execution, book, actor.feed, services)
+    return await measure(actor.execution, actor.deadline_book, actor.feed, services)
 
 
 async def _process_until_deadline(actor: Actor, services: Services) -> None:

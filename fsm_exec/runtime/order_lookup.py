@@ -10,6 +10,7 @@ ends.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import trio
@@ -43,6 +44,7 @@ MARGIN_US = 500_000  # reads lag by about 0.4 s: asked sooner, the listing is of
 
 
 NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 bytes
+NO_DOUBTS: Mapping[str, tuple[str, int]] = {}
 
 
 class LookupTarget(Protocol):
@@ -66,7 +68,7 @@ class OrderLookup:
         self._target, self._services, self._feed = target, services, feed
         self._running = NOTHING
         self._existing = NOTHING  # a restart learns it again: the order is placed under the same id, or found
-        self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is unknown, and since when
+        self._doubts: Mapping[str, tuple[str, int]] = NO_DOUBTS  # by order: what is unknown, and since when
         self._proven: tuple[
             tuple[OrderProven, ChildOrder], ...
         ] = ()  # proofs that wait in the inbox, and the order each was made for
@@ -102,7 +104,7 @@ class OrderLookup:
             # question of a time in the future was asked before the clock was put back, and would stay open for as long.
             if known is None or known[0] != doubt or known[1] > now_us:
                 since_us = now_us if child.suspicion is None else min(now_us, child.suspicion.since_us)
-                self._doubts[name] = (doubt, since_us)
+                self._doubts = {**self._doubts, name: (doubt, since_us)}
             if name not in self._running:
                 self._running |= {name}
                 nursery.start_soon(self._look_up, name)

@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import Algorithm, NoAlgorithm
+from fsm_exec.core.algorithm.algorithm import Algorithm, NoAlgorithm, Slice
 from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.core.journal.snapshot import decode_stored
+from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.recovery.proof import LISTED_FOR_US, is_doubted
+from fsm_exec.core.values.units import PriceGrid
 from fsm_exec.runtime.services import Services
 
 Methods = Callable[[str], Algorithm]
@@ -44,7 +46,7 @@ async def load_unfinished(services: Services, methods: Methods) -> LoadedExecuti
     quarantined: dict[str, str] = {}
     given_up: list[Execution] = []
     healed: list[str] = []
-    seen: dict[MarketTerms, MarketTerms] = {}
+    same = _Shared()
     methods = _cached(methods)
     for stored in await services.store.load_unfinished():
         if stored.quarantine is not None:
@@ -59,10 +61,7 @@ async def load_unfinished(services: Services, methods: Methods) -> LoadedExecuti
             unusable[stored.execution_id] = str(error)
             given_up.extend(decode_if_readable(stored))
             continue
-        # Each snapshot has the terms of its market whole; in memory all of a market share them, and names as well.
-        terms = seen.setdefault(execution.terms, execution.terms)
-        instance, named = sys.intern(execution.instance), sys.intern(execution.method)
-        ready.append((replace(execution, terms=terms, instance=instance, method=named), algorithm))
+        ready.append((same.shared(execution), algorithm))
     unscored: list[Execution] = []
     for stored in await services.store.load_unscored():
         try:
@@ -79,6 +78,32 @@ async def load_unfinished(services: Services, methods: Methods) -> LoadedExecuti
         last_saved_us=started.last_saved_us,
         number=started.number,
     )
+
+
+class _Shared:
+    """What is the same for many executions, once: every snapshot has the terms of its market whole, and limits and
+    slices of round numbers."""
+
+    def __init__(self) -> None:
+        self._terms: dict[MarketTerms, MarketTerms] = {}
+        self._grids: dict[PriceGrid, PriceGrid] = {}
+        self._limits: dict[Limits | None, Limits | None] = {}
+        self._slices: dict[tuple[Slice, ...], tuple[Slice, ...]] = {}
+
+    def shared(self, execution: Execution) -> Execution:
+        """Return an equal execution that shares these with those before it, and one text of each state and name."""
+        arrival = execution.arrival
+        grid = self._grids.setdefault(arrival.grid, arrival.grid)
+        return replace(
+            execution,
+            terms=self._terms.setdefault(execution.terms, execution.terms),
+            arrival=replace(arrival, grid=grid, feed=sys.intern(arrival.feed)),
+            limits=self._limits.setdefault(execution.limits, execution.limits),
+            slices=self._slices.setdefault(execution.slices, execution.slices),
+            instance=sys.intern(execution.instance),
+            method=sys.intern(execution.method),
+            state=sys.intern(execution.state),
+        )
 
 
 def _cached(methods: Methods) -> Methods:

@@ -45,7 +45,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.order_checks import IllegalAction
 from fsm_exec.core.text import describe_failure
 from fsm_exec.runtime.actor import Actor
-from fsm_exec.runtime.cost_measurement import run_and_measure
+from fsm_exec.runtime.cost_measurement import measure_ended, record_deadline_book
 from fsm_exec.runtime.ended_executions import EndedExecution, EndedExecutions
 from fsm_exec.runtime.events import StaggeredGate
 from fsm_exec.runtime.inbox import InboxOverflow
@@ -93,6 +93,7 @@ class Supervisor:
         self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
         self._being_taken_up: set[str] = set()
         self._clearing: set[str] = set()  # quarantined executions whose orders are being cancelled, or have been
+        self._record_book = self._record_deadline_book  # one method object for all actors
         self._removals = trio.lowlevel.ParkingLot()  # tasks that wait for an actor to be removed
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
@@ -134,7 +135,7 @@ class Supervisor:
         if self._nursery.cancel_scope.cancel_called:
             self._remove(actor)
         else:
-            self._nursery.start_soon(self._guard, actor)
+            self._nursery.start_soon(self._guard, actor, name="execution")
 
     def cancel_all_tasks(self) -> None:
         """Stop working every execution where it is: what is durable is all that stays of it."""
@@ -245,14 +246,38 @@ class Supervisor:
         raise LocalError(f"{execution_id} is still being given up, its orders are being cancelled; ask again later")
 
     async def _guard(self, actor: Actor) -> None:
-        """Run one execution until it has ended, is quarantined, or its task is cancelled."""
-        name = actor.execution.execution_id
+        """Run one execution until it has ended and is measured, is quarantined, or its task is cancelled; restart it
+        after failures that a restart may mend. All in one call: thousands wait here, and each frame takes memory."""
+        name, failures = actor.execution.execution_id, tuple[float, ...]()
         try:
-            actor = await self._run_with_restarts(actor)
+            while True:
+                failure: Exception | None = None
+                actor.on_deadline = self._record_book
+                try:
+                    await actor.run()
+                    row, book = await measure_ended(actor, self._services)
+                except* Exception as group:
+                    failure = first_of(group)
+                else:
+                    self._ended.add(EndedExecution(actor.execution, row), book)
+                if failure is None:
+                    break
+                now_s = trio.current_time()
+                # Only failures close together count: one a day is what restarts are for, four a minute are a fault that
+                # stays.
+                failures = (*(at_s for at_s in failures if now_s - at_s <= RESTART_INTERVAL_S), now_s)
+                successor = await self._restart_or_give_up(actor, failure, len(failures))
+                actor.caught_up.set()
+                if successor is None:
+                    break
+                actor = successor
         finally:
             self._remove(actor)
         for fact in actor.inbox.drain():  # came while its cost was being measured
             self.deliver(name, fact)
+
+    async def _record_deadline_book(self, actor: Actor) -> None:
+        await record_deadline_book(actor, self._services)
 
     def _remove(self, actor: Actor) -> None:
         """Remove an actor whose task has ended."""
@@ -260,50 +285,22 @@ class Supervisor:
         self.actors.pop(actor.execution.execution_id, None)
         self._removals.unpark_all()
 
-    async def _run_with_restarts(self, actor: Actor) -> Actor:
-        """Run an execution, restarting it after failures that a restart may mend. Returns its last actor."""
-        failures: list[float] = []
-        while True:
-            failure = await self._run(actor)
-            if failure is None:
-                return actor
-            successor = await self._restart_or_give_up(actor, failure, failures)
-            actor.caught_up.set()
-            if successor is None:
-                return actor
-            actor = successor
-
-    async def _run(self, actor: Actor) -> Exception | None:
-        """Run an actor to its end; return what went wrong, or None when it has ended and is kept."""
-        try:
-            row, book = await run_and_measure(actor, self._services)
-        except* Exception as group:
-            failure = first_of(group)
-        else:
-            self._ended.add(EndedExecution(actor.execution, row), book)
-            return None
-        return failure
-
-    async def _restart_or_give_up(self, actor: Actor, failure: Exception, failures: list[float]) -> Actor | None:
-        """Return the failed actor's successor, with all that was asked of it; None if the execution was quarantined."""
+    async def _restart_or_give_up(self, actor: Actor, failure: Exception, times: int) -> Actor | None:
+        """Return the successor of an actor that failed for the so manieth time, with all that was asked of it; None if
+        the execution was quarantined."""
         name = actor.execution.execution_id
-        now_s = trio.current_time()
-        # Only failures close together count: one a day is what restarts are for, four a minute are a fault that stays.
-        failures.append(now_s)
-        while now_s - failures[0] > RESTART_INTERVAL_S:
-            failures.pop(0)
         why = describe_failure(failure)
-        if is_restartable(failure) and len(failures) <= RESTARTS_MAX:
-            self._services.log.warning("restarting", execution=name, why=why, times=len(failures), exc_info=failure)
+        if is_restartable(failure) and times <= RESTARTS_MAX:
+            self._services.log.warning("restarting", execution=name, why=why, times=times, exc_info=failure)
             try:
-                return await self._load_successor(actor, len(failures))
+                return await self._load_successor(actor, times)
             except Exception as second:  # the start of the successor failed: both reasons are kept
                 failure, why = second, f"{why}; then {describe_failure(second)}"
         elif isinstance(failure, SaveRefused):
             number = actor.execution.seq + 1
             why += f"; the database did not take step {number}: another engine may have written it, see the journal"
         elif is_restartable(failure):
-            why += f" ({len(failures)} times in {RESTART_INTERVAL_S:.0f} s)"
+            why += f" ({times} times in {RESTART_INTERVAL_S:.0f} s)"
         await self._give_up(actor, failure, why)
         return None
 

@@ -179,12 +179,16 @@ class PriceGrid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def mirrored(self) -> PriceGrid:
         """The grid in the terms of the other outcome."""
-        return PriceGrid(
-            tuple(PriceRange(complement(r.end_e4), complement(r.start_e4), r.step_e4) for r in reversed(self.ranges))
-        )
+        return _mirrored(self)
 
     def seen_from(self, outcome: Outcome) -> PriceGrid:
         return self if outcome == "yes" else self.mirrored()
+
+
+@lru_cache(maxsize=1_024)  # by far most markets share one; each decision for NO asks, and each execution keeps it
+def _mirrored(grid: PriceGrid) -> PriceGrid:
+    ranges = (PriceRange(complement(r.end_e4), complement(r.start_e4), r.step_e4) for r in reversed(grid.ranges))
+    return PriceGrid(tuple(ranges))
 
 
 LINEAR_CENT = PriceGrid((PriceRange(PriceE4(0), ONE_DOLLAR_E4, PriceE4(100)),))
