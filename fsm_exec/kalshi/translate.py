@@ -46,6 +46,7 @@ from fsm_exec.wire.field_values import missing_field, parse_outcome, parse_yes_p
 TIME_MAX_MS = 10**14  # the year 5138: later is no time
 REASON_MAX = 60  # characters of the exchange's word for what it did
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 _CLIENT_ORDER_ID = re.compile(rest.CLIENT_ORDER_ID_PATTERN, re.ASCII)
 _ORDER_ID = re.compile(r"[A-Za-z0-9][-\w]{0,99}", re.ASCII)  # stands in a URL's path: a UUID on the real exchange
@@ -411,7 +412,7 @@ def time_us(text: str) -> int:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise Malformed(f"time {text[:40]!r} has no zone")
-        at_us = (moment - _EPOCH) // timedelta(microseconds=1)
+        at_us = (moment - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError) as error:
         raise Malformed(f"{text[:40]!r} is no time") from error
     if not is_time(at_us):

@@ -286,8 +286,8 @@ class Supervisor:
         self._removals.unpark_all()
 
     async def _restart_or_give_up(self, actor: Actor, failure: Exception, times: int) -> Actor | None:
-        """Return the successor of an actor that failed for the so manieth time, with all that was asked of it; None if
-        the execution was quarantined."""
+        """Return the successor of an actor that has now failed `times` times, close together, with all that was asked
+        of it; None if the execution was quarantined."""
         name = actor.execution.execution_id
         why = describe_failure(failure)
         if is_restartable(failure) and times <= RESTARTS_MAX:

@@ -144,7 +144,7 @@ def plan_recovery(
     def event_for(execution: Execution) -> Restored:
         market = markets.get(execution.terms.ticker)
         orders = tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us))
-        filled = tuple(sorted(news.get(execution.execution_id, ()), key=_by_time))
+        filled = tuple(sorted(found, key=_by_time)) if (found := news.get(execution.execution_id)) else ()
         told = None if execution.instance == current else current
         if orders or filled:
             return Restored(at_us=now_us, market=market, orders=orders, fills=filled, instance=told)
