@@ -54,6 +54,9 @@ def compare(name: str, here: Sequence[Figures], there: Sequence[Figures]) -> lis
         if figure not in there[0].figures:
             continue
         now, before = ([each.figures[figure] for each in rounds] for rounds in (here, there))
+        if not all(before):  # a count of what should not be: no ratio
+            lines.append(f"  {figure:36} {now} {before}")
+            continue
         each = statistics.median(a / b for a, b in zip(now, before, strict=True))
         lines.append(
             f"  {figure:36} median {statistics.median(now):10,.2f} {statistics.median(before):10,.2f} "
