@@ -48,6 +48,16 @@ _ORDER = msgspec.json.Decoder(ChildOrder)
 _FILLS: msgspec.json.Decoder[tuple[Fill, ...]] = msgspec.json.Decoder(tuple[Fill, ...])
 
 
+def is_small(execution: Execution) -> bool:
+    """Whether it has no parts, as nearly every execution: said at once, and never of one that has some."""
+    weight = len(execution.children)
+    if weight > WEIGHT_KEPT:
+        return False
+    for child in execution.children:
+        weight += len(child.fills) + len(child.late)
+    return weight <= WEIGHT_KEPT and weight <= FILLS_A_PART
+
+
 def places_apart(execution: Execution) -> AbstractSet[int]:
     """The places, among all its orders, of those that are kept apart."""
     children = execution.children

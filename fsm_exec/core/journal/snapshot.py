@@ -22,12 +22,14 @@ from msgspec.structs import replace
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.events import AnyEvent, AnyIntent
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.head_text import encode_head
 from fsm_exec.core.journal.parts import (
     NO_PARTS,
     changed_values,
     check_parts,
     encode_part,
     head_of,
+    is_small,
     join_parts,
     places_apart,
     total_after,
@@ -72,6 +74,10 @@ class EncodedStep(msgspec.Struct, frozen=True, gc=False):
     clears: bool = False
 
 
+_ENVELOPE_TEXT = b'{"version":%d,"table":"%b","checksum":"%%b","execution":%%b%%b}' % (
+    SNAPSHOT_VERSION,
+    TABLE_VERSIONS.encode(),
+)  # what encoding an _Envelope makes, without a copy of the execution on the way
 _ENCODER = msgspec.json.Encoder()
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _EXECUTION = msgspec.json.Decoder(Execution)
@@ -89,6 +95,8 @@ def _checksum(body: bytes | memoryview, parts: bytes | memoryview = b"") -> str:
 def encode_snapshot(execution: Execution) -> bytes:
     """The head of the snapshot; its parts come from `encode_parts`. Raises CorruptSnapshot if the bytes would not give
     the same execution back: a constructor was misused."""
+    if is_small(execution):
+        return _encode_head(execution, NO_PARTS)
     apart = places_apart(execution)
     return _encode_head(head_of(execution, apart), total_after(NO_PARTS, come=_encode_parts(execution, apart)))
 
@@ -106,6 +114,8 @@ def encode_whole(execution: Execution) -> bytes:
 def encode_step(before: Execution | None, after: Execution, known: PartsTotal | None) -> EncodedStep:
     """What the step from `before` stores. `known` is the total of the parts that are stored with `before`; None: nobody
     knows which are, and then all of them are written again. Raises CorruptSnapshot."""
+    if is_small(after) and (known is NO_PARTS or before is None or is_small(before)):
+        return EncodedStep(_encode_head(after, NO_PARTS), (), (), NO_PARTS)
     apart = places_apart(after)
     if before is None:
         parts = _encode_parts(after, apart)
@@ -130,17 +140,11 @@ def _encode_parts(execution: Execution, apart: AbstractSet[int]) -> tuple[Snapsh
 
 
 def _encode_head(head: Execution, total: PartsTotal) -> bytes:
-    body = _ENCODER.encode(head)
-    try:
-        if _EXECUTION.decode(body) != head:
-            raise CorruptSnapshot(f"{head.execution_id} does not survive its own encoding")
-    except msgspec.DecodeError as error:
-        raise CorruptSnapshot(f"{head.execution_id} cannot be decoded again: {error}") from error
+    body = encode_head(head)
     if not total.count:
-        return _ENCODER.encode(_Envelope(SNAPSHOT_VERSION, TABLE_VERSIONS, _checksum(body), msgspec.Raw(body)))
+        return _ENVELOPE_TEXT % (_checksum(body).encode(), body, b"")
     said = _ENCODER.encode(total)
-    envelope = _Envelope(SNAPSHOT_VERSION, TABLE_VERSIONS, _checksum(body, said), msgspec.Raw(body), msgspec.Raw(said))
-    return _ENCODER.encode(envelope)
+    return _ENVELOPE_TEXT % (_checksum(body, said).encode(), body, b',"parts":' + said)
 
 
 def decode_stored(stored: StoredExecution) -> Execution:
