@@ -53,7 +53,7 @@ def test_the_envelope_is_what_it_ever_was(drivers: list[Driver]) -> None:
         found = msgspec.json.decode(encode_snapshot(driver.execution))
         said = msgspec.json.encode(found["parts"]) if "parts" in found else b""
         body = msgspec.json.encode(found["execution"])
-        expected = {
+        expected: dict[str, object] = {
             "version": SNAPSHOT_VERSION,
             "table": TABLE_VERSIONS,
             "checksum": f"{zlib.crc32(said, zlib.crc32(body)):08x}",
@@ -69,6 +69,8 @@ def test_what_is_equal_and_no_more_is_encoded_and_checked_again(drivers: list[Dr
     """A value of another type that is equal to the one that was checked, in any field: refused, and nothing stale is
     stored in its place."""
     execution = next(driver.execution for driver in drivers if driver.execution.limits is not None)
+    limits = execution.limits
+    assert limits is not None
     for name, wrong in (
         ("target_e2", float(execution.target_e2)),
         ("deadline_us", float(execution.deadline_us)),
@@ -76,7 +78,7 @@ def test_what_is_equal_and_no_more_is_encoded_and_checked_again(drivers: list[Dr
         ("reduce_only", 0),
         ("draining", 0),
         ("walks", False),
-        ("limits", replace(execution.limits, cap_e6=float(execution.limits.cap_e6))),
+        ("limits", replace(limits, cap_e6=float(limits.cap_e6))),
         ("arrival", replace(execution.arrival, book_seq=float(execution.arrival.book_seq))),
         ("terms", replace(execution.terms, status="ajar")),
         ("instance", 7),
