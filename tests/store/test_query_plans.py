@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from fsm_exec.store.files.migrations import migrate
+from fsm_exec.web.desk.stored import load_endings, load_newest_alerts
+from fsm_exec.web.methods.view import load_methods
 from tests.benchmarks.big_database import make_block, multiply_block
 from tests.store.daemon_walk import walk_daemon
 from tests.store.recorded_sql import Recorded, recorded_sql
@@ -93,6 +98,18 @@ def test_no_statement_of_a_daemon_takes_more_steps_on_a_longer_database(walks: t
         if steps > TIMES_MOST * short.steps.get(statement, 0) + STEPS_MORE and not statement.startswith(_PER_MARKET)
     }
     assert not slower
+
+
+def test_the_page_of_the_methods_reads_the_newest_alone() -> None:
+    """Its markouts are found from its executions, not these among all markouts; the desk's lists have indexes too."""
+    with recorded_sql() as recorded, closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection, None)
+        recorded.plans.clear()
+        load_methods(connection)
+        load_endings(connection)
+        load_newest_alerts(connection)
+    assert len(recorded.plans) > 4
+    assert not [f"{line}: {statement}" for statement, plan in recorded.plans.items() for line in scans(statement, plan)]
 
 
 def scans(statement: str, plan: list[str]) -> Iterator[str]:

@@ -23,8 +23,8 @@ _EXECUTIONS = (
 )
 _MARKOUTS = (
     "SELECT f.execution_id, m.horizon_s, f.price, f.quantity, m.mid "
-    "FROM execution_state e JOIN fills f USING (execution_id) JOIN markouts m USING (order_id, fill_id) "
-    "WHERE e.rowid > ?"
+    "FROM execution_state e CROSS JOIN fills f USING (execution_id) CROSS JOIN markouts m USING (order_id, fill_id) "
+    "WHERE e.rowid > ?"  # CROSS: in this order, or SQLite begins with every markout there is
 )
 
 
