@@ -23,6 +23,11 @@ READS_AT_ONCE: Final = 4
 class DatabaseReader(Protocol):
     """Reads one database."""
 
+    @property
+    def path(self) -> Path:
+        """Where it is: its archives are beside it."""
+        ...
+
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function` with a connection in a thread, and return what it returns: as of one moment. Raises what it
         raises, and sqlite3's errors."""
@@ -33,6 +38,7 @@ class LiveReader:
     """Reads the database that this process's own engine writes. Close it before the engine's, which cleans up."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._uri = f"{path.absolute().as_uri()}?mode=ro"
         self._all: list[sqlite3.Connection] = []
         self._free: list[sqlite3.Connection] = []
@@ -62,7 +68,7 @@ class CopyReader:
     it has changed. Raises UserError for what is no database of ours."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._stack = ExitStack()
         self._lock = trio.Lock()
         self._stamps: tuple[object, ...] = ()
@@ -70,7 +76,7 @@ class CopyReader:
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         async with self._lock:
-            if _stamps(self._path) != self._stamps:
+            if _stamps(self.path) != self._stamps:
                 self._connection = await trio.to_thread.run_sync(self._open)
             return await trio.to_thread.run_sync(_read_at_one_moment, self._connection, function)
 
@@ -79,8 +85,8 @@ class CopyReader:
 
     def _open(self) -> sqlite3.Connection:
         self._stack.close()
-        self._stamps = _stamps(self._path)
-        return self._stack.enter_context(open_read_only(self._path)).connection
+        self._stamps = _stamps(self.path)
+        return self._stack.enter_context(open_read_only(self.path)).connection
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from fsm_exec.store.files.migrations import SCHEMA
 from fsm_exec.store.files.open_database import OpenRequest, open_database
 from tests.cli.invoking import invoke
 from tests.store.histories import INSTANCE, fill
+from tests.store.moved_database import make_database
 from tests.store.other_processes import by_nobody, readable_by_all
 
 __all__ = ["readable_by_all"]
@@ -156,3 +157,28 @@ def test_a_read_only_database_is_one_line_to_whoever_must_write(sound: Path, rea
         "engine.db: sound"
     )
     assert database.read_bytes() == before
+
+
+def test_what_is_over_moves_and_is_found_again(tmp_path: Path) -> None:
+    """`db archive` says how many moved where; replay and review read them as before, the check and a backup name the
+    archives, and the same command again moves nothing."""
+    make_database(tmp_path / "engine.db")
+    asked = (("replay", "e1", "--db", "engine.db", "--json"), ("review", "engine.db", "--json"))
+    before = [invoke(tmp_path, *each).stdout for each in asked]
+    done = invoke(tmp_path, "db", "archive", "--before", "2024-01-01", "--db", "engine.db")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("engine.db: 3 executions moved into ")
+    assert [invoke(tmp_path, *each).stdout for each in asked] == before
+    assert "3 executions in 1 archives" in invoke(tmp_path, "db", "check", "--db", "engine.db").stdout
+    assert "not in it: 3 executions" in invoke(tmp_path, "db", "backup", "copy.db", "--db", "engine.db").stdout
+    again = invoke(tmp_path, "db", "archive", "--before", "2024-01-01", "--db", "engine.db", "--json")
+    assert json.loads(again.stdout)["moved"] == {}
+
+
+def test_archive_asks_for_a_date_and_a_stopped_engine(database: Path) -> None:
+    """A date that is none is wrong usage; while an engine has the database nothing moves."""
+    wrong = invoke(database.parent, "db", "archive", "--before", "soon", "--db", "engine.db")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    with database_lock(database, what="a test", since="now"):
+        held = invoke(database.parent, "db", "archive", "--before", "30", "--db", "engine.db")
+    assert (held.returncode, held.stdout) == (1, "")

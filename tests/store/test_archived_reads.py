@@ -17,6 +17,8 @@ from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
 from fsm_exec.store.api_rows import ExecutionSummary, Transition
 from fsm_exec.store.archive.archive_files import archive_directory
 from fsm_exec.store.reads.api_queries import Filter
+from fsm_exec.web.database import open_reader
+from fsm_exec.web.execution.looking import Looking
 from tests.store.histories import INSTANCE, fill
 from tests.store.moved_database import LATER_US, archive, settle
 
@@ -153,3 +155,15 @@ async def test_a_missing_archive_is_said_to_whoever_needs_it(copy: Path) -> None
         assert await store.load_submission("another") is None
         assert await store.find_unknown_orders(["fxaaaaaaaaaa-e1-1-1"]) == []
         await store.save_halt(LATER_US, "it goes on")
+
+
+async def test_the_page_shows_what_has_moved(copy: Path) -> None:
+    """An execution in an archive is drawn as it was before it moved."""
+    with open_reader(copy, is_own_engines=False) as reader:
+        before = await Looking(reader, lambda: LATER_US, None).look("e1")
+    archive(copy)
+    with open_reader(copy, is_own_engines=False) as reader:
+        after = await Looking(reader, lambda: LATER_US, None).look("e1")
+    assert before is not None
+    assert after is not None
+    assert (after.detail, after.journal, after.picture) == (before.detail, before.journal, before.picture)

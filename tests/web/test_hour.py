@@ -31,6 +31,7 @@ class InlineReader:
     """Reads in trio's own thread: a virtual clock would run on while another works."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:

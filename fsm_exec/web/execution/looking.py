@@ -22,6 +22,7 @@ from fsm_exec.lab.report.execution_books import Books, books_from_recording, boo
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, Frame, frame_of, window_of
 from fsm_exec.lab.report.timeline import Timeline
 from fsm_exec.store.api_rows import ExecutionDetail
+from fsm_exec.store.archive.archive_reads import read_one
 from fsm_exec.store.reads.api_queries import load_detail
 from fsm_exec.store.reads.execution_history import StoredBook, load_books
 from fsm_exec.web.database import DatabaseReader
@@ -203,7 +204,9 @@ class Looking:
             if self._live_book is not None and kept.history.seq:
                 kept.add_live_book(self._live_book)
             look = partial(kept.look, seq=seq, now_us=self._now_us(), is_running=self._live_book is not None)
-            found = await self._reader.read(look)
+            found = await self._reader.read(
+                partial(read_one, database=self._reader.path, execution_id=execution_id, read=look)
+            )
         if found is not None:
             self._kept[execution_id] = kept
             self._kept.move_to_end(execution_id)

@@ -18,7 +18,8 @@ from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.recordings.kept import tapes_directory
-from fsm_exec.store.reads.api_queries import Filter, load_listing
+from fsm_exec.store.archive.archived_lists import load_listing
+from fsm_exec.store.reads.api_queries import Filter
 from fsm_exec.store.reads.execution_history import StoredBook
 from fsm_exec.web.execution.fragments import fragments
 from fsm_exec.web.execution.looking import HISTORIES_KEPT, Looked, Looking
@@ -113,7 +114,8 @@ class ExecutionPages:
         wanted = Filter(
             state=state if state in states else None, ticker=ticker or None, before=before or None, limit=LISTED + 1
         )
-        found = await self._parts.reader.read(partial(load_listing, wanted=wanted))
+        load = partial(load_listing, database=self._parts.database, wanted=wanted, damage=[])
+        found = await self._parts.reader.read(load)
         shown = found[:LISTED]
         query = {"state": state, "ticker": ticker, "before": shown[-1].execution_id} if len(found) > LISTED else {}
         return self._parts.respond(
