@@ -39,6 +39,8 @@ EXPECTED = {  # name: state, reason, filled, each order's state and write in fli
     "filled": ("filled", "completed", 1_000, ["cancelled", "filled", "filled"]),
     "cancelled_late": ("cancelled", "user", 450, ["cancelled"]),
     "rejected": ("cancelled", "rejected", 0, ["rejected"] * 3),
+    "crosses": ("walking", None, 0, ["cancelled", "cancelled", "rejected"]),
+    "crosses_counted": ("cancelled", "rejected", 0, ["cancelled", "cancelled", "rejected"]),
     "market_closed": ("cancelled", "market_closed", 0, ["cancelled"]),
     "closing": ("walking", None, 0, ["cancelled", "cancelled", "intended"]),
     "deadline": ("walking", None, 0, ["cancelling cancel"]),

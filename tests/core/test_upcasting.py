@@ -17,7 +17,7 @@ from fsm_exec.core.journal.snapshot import (
     encode_snapshot,
     upgrade_snapshot,
 )
-from fsm_exec.core.journal.upcasting import CURRENT_TABLES, Json, Upcast, Version, check_versions
+from fsm_exec.core.journal.upcasting import CURRENT_TABLES, Json, Upcast, Version, check_versions, upcast_entry
 from tests.golden.histories import HISTORIES
 
 
@@ -148,3 +148,18 @@ def test_a_mistake_in_the_versions_is_found_at_import(versions: tuple[Version, .
     """A table with a new version, a missing step or a gap stops the program before it reads anything."""
     with pytest.raises(TypeError, match=says):
         check_versions(versions)
+
+
+def test_a_cross_of_before_version_4_stays_a_refusal() -> None:
+    """Wherever an older row tells of it: in an answer or a report, in what a start found, in a proof."""
+    report = {"type": "OrderReported", "cause": "PostOnlyCrossCancel"}
+    for alone in ("OrderAccepted", "OrderRefused", "AmendRefused", "OrderReported"):
+        raised, _ = upcast_entry({"type": alone}, [], 3)
+        assert raised["counts_cross"]
+    for version in (1, 2, 3):
+        found, _ = upcast_entry({"type": "Restored", "orders": [dict(report)]}, [], version)
+        proof, _ = upcast_entry({"type": "OrderProven", "order": dict(report)}, [], version)
+        assert found["orders"][0]["counts_cross"]
+        assert proof["order"]["counts_cross"]
+    assert upcast_entry({"type": "OrderProven", "order": None}, [], 3)[0]["order"] is None
+    assert "counts_cross" not in upcast_entry({"type": "CancelAnswered"}, [], 3)[0]

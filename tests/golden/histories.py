@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from fsm_exec.core.algorithm.algorithm import CancelAction, PlaceAction
 from fsm_exec.core.execution.events import (
     AmendAnswered,
+    AmendRefused,
     CancelAnswered,
     MarketChanged,
     OrderNotFound,
@@ -137,6 +138,25 @@ def rejected() -> Driver:
     return driver
 
 
+def crosses() -> Driver:
+    """A post-only order that would cross, in each of the ways in which the exchange says so: no refusal, it goes on."""
+    algorithm = World.scripted()
+    algorithm.post_only = True
+    driver = World.drive(algorithm)
+    driver.place()
+    driver.accept(remaining=0)
+    driver.place()
+    driver.accept()
+    driver.reprice(5_100)
+    says = {"code": "invalid_order", "message": "invalid order; post only cross"}
+    driver.fact(AmendRefused, effect_id=driver.last_effect(), **says)
+    driver.report("canceled", cause="PostOnlyCrossCancel")
+    algorithm.wishes = None
+    driver.look()
+    driver.fact(OrderRefused, **says)
+    return driver
+
+
 def market_closed() -> Driver:
     """The market closed while an order rested; the exchange cancelled it."""
     driver = _working()
@@ -254,6 +274,7 @@ HISTORIES: dict[str, Callable[[], Driver]] = {
         filled,
         cancelled_late,
         rejected,
+        crosses,
         market_closed,
         deadline,
         closing,

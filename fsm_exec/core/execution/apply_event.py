@@ -86,6 +86,8 @@ CANCEL_ENDS: dict[str, Reason] = {
 CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", CROSS})
 """The same, where the next decision may place again."""
 
+Refusal: TypeAlias = OrderAccepted | OrderRefused | PlaceUnconfirmed | AmendRefused | OrderReported
+TELLS_CROSS = (OrderAccepted, OrderRefused, AmendRefused, OrderReported)
 OrderStatement: TypeAlias = OrderAccepted | OrderRefused | CancelAnswered | AmendAnswered | OrderReported | FillReported
 """What answers, frames and listings say about one order."""
 
@@ -272,7 +274,7 @@ def _apply_accepted(draft: Draft, event: OrderAccepted) -> None:
     if cut_short and event.filled_e2 < child.count_e2:
         # It should rest and does not: the exchange took it off for what it would have met. The frame that says so
         # comes later, when the order has ended; uncounted, the next decision would place it again for ever.
-        _count_refusal(draft, CROSS if child.post_only else "SelfTradeCancel", event.at_us)
+        _count_refusal(draft, CROSS if child.post_only else "SelfTradeCancel", event)
 
 
 def _reset_refusals(draft: Draft, child: ChildOrder) -> None:
@@ -303,7 +305,7 @@ def _apply_refused(draft: Draft, event: OrderRefused) -> None:
     draft.clear_outbox(child.client_order_id, "place")
     draft.fire_child(child, "refused")
     _record_refusal(draft, child, event.code, event.message)
-    _count_refusal(draft, _meaning(child, event.code, event.message), event.at_us)
+    _count_refusal(draft, _meaning(child, event.code, event.message), event)
 
 
 def _meaning(child: ChildOrder, code: str, message: str) -> str:
@@ -320,11 +322,12 @@ def _record_refusal(draft: Draft, child: ChildOrder, code: str, message: str) ->
     draft.update(refusal=words)
 
 
-def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
+def _count_refusal(draft: Draft, code: str, event: Refusal) -> None:
+    at_us = event.at_us
     if code in NOT_NOW or code == NOT_SENT:
         _hold(draft, at_us)
         return
-    if code == CROSS:
+    if code == CROSS and not (isinstance(event, TELLS_CROSS) and event.counts_cross):
         _count_cross(draft, at_us)
         return
     draft.update(refusals=draft.execution.refusals + 1)
@@ -345,7 +348,7 @@ def _apply_place_unconfirmed(draft: Draft, event: PlaceUnconfirmed) -> None:
         if event.code in draft.execution.proven_no:  # the same answer as to an order that was proven absent
             draft.fire_child(child, "refused")
             _record_refusal(draft, child, event.code, event.why)
-            _count_refusal(draft, event.code, event.at_us)
+            _count_refusal(draft, event.code, event)
             return
         draft.note(child.client_order_id, f"an answer that is not listed as a refusal, {event.code}: {event.why}")
     draft.fire_child(_with_latest_send(replace(child, answer=event.code), event.at_us), "doubted")
@@ -406,7 +409,7 @@ def _apply_amend_refused(draft: Draft, event: AmendRefused) -> None:
         draft.put(child, write=None)
         if event.code != NOT_SENT:
             _record_refusal(draft, child, event.code, event.message)
-        _count_refusal(draft, _meaning(child, event.code, event.message), event.at_us)
+        _count_refusal(draft, _meaning(child, event.code, event.message), event)
 
 
 def _complete_amend(draft: Draft, child: ChildOrder, filled: CountE2 | None, at_us: int) -> ChildOrder:
@@ -504,7 +507,7 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
             draft.put(child, write=None)  # the amend never landed: the order stands as it was
             if child.write.answer is not None:  # and the exchange had said so
                 _record_refusal(draft, child, child.write.answer, "")
-                _count_refusal(draft, child.write.answer, event.at_us)
+                _count_refusal(draft, child.write.answer, event)
 
 
 def _check_possible(draft: Draft, child: ChildOrder) -> None:
@@ -535,7 +538,7 @@ def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> N
         return
     if event.cause in CANCEL_GOES_ON:
         if event.cause != "HaltCancel":
-            _count_refusal(draft, event.cause, event.at_us)
+            _count_refusal(draft, event.cause, event)
     elif event.cause is not None:
         draft.end(CANCEL_ENDS.get(event.cause, "external"), event.at_us)
     elif child.expiration_s is not None and event.at_us >= child.expiration_s * 1_000_000:

@@ -104,18 +104,21 @@ class DrainRequested(Event, frozen=True, tag="DrainRequested", forbid_unknown_fi
 
 
 class OrderAccepted(Event, frozen=True, tag="OrderAccepted", forbid_unknown_fields=True, kw_only=True):
-    """The answer to a place: it is in. `remaining_e2` 0 means that it has also ended."""
+    """The answer to a place: it is in. `remaining_e2` 0 means that it has also ended. `counts_cross`, here and in other
+    answers: a post-only order that would have crossed counts as a refusal, as it did before version 4."""
 
     client_order_id: str
     order_id: str
     filled_e2: CountE2
     remaining_e2: CountE2
+    counts_cross: bool = False
 
 
 class OrderRefused(Event, frozen=True, tag="OrderRefused", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
     code: str
     message: str
+    counts_cross: bool = False
 
 
 class PlaceUnconfirmed(Event, frozen=True, tag="OrderDoubted", forbid_unknown_fields=True, kw_only=True):
@@ -154,6 +157,7 @@ class AmendRefused(Event, frozen=True, tag="AmendRefused", forbid_unknown_fields
     effect_id: str
     code: str
     message: str = ""
+    counts_cross: bool = False
 
 
 class WriteUnconfirmed(Event, frozen=True, tag="WriteLost", forbid_unknown_fields=True, kw_only=True):
@@ -187,6 +191,7 @@ class OrderReported(Event, frozen=True, tag="OrderReported", forbid_unknown_fiel
     remaining_e2: CountE2
     cause: str | None
     looked_up: bool
+    counts_cross: bool = False
 
 
 class FillReported(Event, frozen=True, tag="FillReported", forbid_unknown_fields=True, kw_only=True):

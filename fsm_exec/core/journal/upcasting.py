@@ -71,6 +71,18 @@ class Version:
 CURRENT_TABLES = f"{TABLES['execution'].version}.{TABLES['child_order'].version}"
 
 
+def _counting_crosses(event: Json) -> Json:
+    """The event of version 3 with what an order that would have crossed meant then, also in what it consists of."""
+    if event["type"] in ("OrderAccepted", "OrderRefused", "AmendRefused", "OrderReported"):
+        event["counts_cross"] = True
+    elif event["type"] == "Restored":
+        for report in event.get("orders", ()):
+            report["counts_cross"] = True
+    elif event["type"] == "OrderProven" and event["order"] is not None:
+        event["order"]["counts_cross"] = True
+    return event
+
+
 def check_versions(versions: tuple[Version, ...]) -> tuple[Version, ...]:
     """`versions`, if every one leads to today's. Raises TypeError: a mistake of ours, found at import."""
     if [version.number for version in versions] != list(range(1, len(versions) + 1)):
@@ -89,7 +101,9 @@ VERSIONS = check_versions(
         Version(2, tables="1.1", upcast=Upcast(), began_keeping=("writes", "children[].moved_at_us")),
         # Both names of a fill and where it was heard, suspicions, answers: all with a default of "as it was", which is
         # what makes `apply` do with old events as it did. Only the words of refusals are taken from old events too.
-        Version(3, tables="1.2", began_keeping=("refusal",)),
+        Version(3, tables="1.2", upcast=Upcast(event=_counting_crosses), began_keeping=("refusal",)),
+        # A post-only order that would cross is no refusal; in older rows it stays one.
+        Version(4, tables="1.2"),
     )
 )
 
