@@ -7,6 +7,7 @@ already. It is not httpx: each command that asks the daemon would wait for that 
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -65,12 +66,17 @@ class BlockingTransport:
 
     def _take(self, place: tuple[str, int]) -> _Connection:
         """Return a connection that is idle and still good, or a new one. Raises NotConnected."""
-        while self._idle:
-            connection = self._idle.pop()
+        while (connection := self._pop_idle()) is not None:
             if connection.place == place and connection.is_fresh():
                 return connection
             connection.close()
         return _Connection(place)
+
+    def _pop_idle(self) -> _Connection | None:
+        try:
+            return self._idle.pop()  # not asked first whether there is one: another thread may take it in between
+        except IndexError:
+            return None
 
     async def read_files(self, read: Callable[[], T]) -> T:
         return read()
@@ -82,8 +88,8 @@ class BlockingTransport:
         return time.monotonic()
 
     async def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        while (connection := self._pop_idle()) is not None:
+            connection.close()
 
 
 class _Connection:
@@ -97,6 +103,7 @@ class _Connection:
             raise NotConnected from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._http = h11.Connection(h11.CLIENT)
+        self._process = os.getpid()
         self._idle_since_s = time.monotonic()
 
     def ask(self, sent: OutgoingRequest, quiet_s: float) -> int:
@@ -139,16 +146,22 @@ class _Connection:
             raise AnswerLost(type(error).__name__) from error
 
     def is_reusable(self) -> bool:
-        """Make it ready for the next request, if both sides are done with this one."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        """Make it ready for the next request, if both sides are done with this one. What came behind the answer would
+        be taken for that of the next."""
+        if (
+            self._http.our_state is not h11.DONE
+            or self._http.their_state is not h11.DONE
+            or self._http.trailing_data[0]
+        ):
             return False
         self._http.start_next_cycle()
         self._idle_since_s = time.monotonic()
         return True
 
     def is_fresh(self) -> bool:
-        """Return whether the other side has not closed it, as it does with one that is idle for long."""
-        if time.monotonic() - self._idle_since_s > KEPT_S:
+        """Return whether the other side has not closed it, as it does with one that is idle for long. One from before a
+        fork is the parent's: each would read the other's answers."""
+        if self._process != os.getpid() or time.monotonic() - self._idle_since_s > KEPT_S:
             return False
         self._socket.setblocking(False)
         try:
@@ -170,11 +183,13 @@ def _place_of(url: str) -> tuple[str, int]:
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
     """Yield the lines of a body, each as soon as its end is there."""
-    rest = b""
+    begun: list[bytes] = []
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line.removesuffix(b"\r").decode(errors="replace")
+        end, *begins = chunk.split(b"\n")
+        begun.append(end)
+        for begin in begins:
+            yield b"".join(begun).removesuffix(b"\r").decode(errors="replace")
+            begun = [begin]
 
 
 class _AsyncLines:

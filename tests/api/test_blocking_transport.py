@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -99,6 +100,35 @@ def test_one_that_the_server_ended_is_not(transport: BlockingTransport, answer: 
         run(transport.close())
         assert (server.connections, len(server.heads)) == (3, 3)
     finally:
+        server.close()
+
+
+def test_nor_one_on_which_more_came_than_the_answer(transport: BlockingTransport) -> None:
+    """Taken for the answer to the next request, it would say what became of another one."""
+    server = Server(GOOD + GOOD.replace(b"ok", b"no"))
+    try:
+        assert [fetch(transport, server.url) for _ in range(3)] == [Reply(200, b"ok")] * 3
+        assert (server.connections, len(server.heads)) == (3, 3)
+    finally:
+        run(transport.close())
+        server.close()
+
+
+def test_nor_one_from_before_a_fork(transport: BlockingTransport) -> None:
+    """The child takes one of its own, and the parent's stays good: two on one would read each other's answers."""
+    server = Server(GOOD)
+    try:
+        fetch(transport, server.url)
+        if (child := os.fork()) == 0:
+            try:
+                os._exit(fetch(transport, server.url) != Reply(200, b"ok"))
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert fetch(transport, server.url) == Reply(200, b"ok")
+        assert server.connections == 2
+    finally:
+        run(transport.close())
         server.close()
 
 
