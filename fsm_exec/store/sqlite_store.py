@@ -123,11 +123,19 @@ class SqliteStore:
     async def _read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Read what the engine itself waits for: where there are threads for reading, never behind what somebody looks
         at."""
-        return await (self._writer if self._readers is None else self._readers).read(function)
+        if self._readers is None:
+            return await self._writer.read(function)
+        found = await self._readers.read(function)
+        await self._writer.wait_told()
+        return found
 
     async def _look(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Read what somebody looks at. Raises StoreFailed if it takes too long."""
-        return await (self._writer.read if self._readers is None else self._readers.read_long)(function)
+        if self._readers is None:
+            return await self._writer.read(function)
+        found = await self._readers.read_long(function)
+        await self._writer.wait_told()
+        return found
 
     @property
     def instance(self) -> str:
@@ -489,7 +497,11 @@ class SqliteStore:
 
     async def _cut_long_log(self) -> None:
         """Begin a log anew that grew while somebody always read; if a long read runs, at a later look."""
-        if self._readers is not None and self._readers.is_log_long() and self._readers.hold():
+        if self._readers is None:
+            return
+        if not self._readers.is_log_long():
+            self._readers.release()  # another process may have cut it since it was too long
+        elif self._readers.hold():
             try:
                 await self._writer.read(begin_log_anew)
             finally:

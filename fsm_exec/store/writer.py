@@ -117,6 +117,7 @@ class Writer:
         self._room = trio.lowlevel.ParkingLot()  # callers, with the queue full
         self._opened = trio.Event()
         self._ended = trio.Event()
+        self._running: trio.Event | None = None  # while a batch or a change is at work: set once its callers are told
         self._database: OpenDatabase | None = None
         self._opening_error: Exception | None = None
         self._closing = False
@@ -192,6 +193,13 @@ class Writer:
         await self._wait(waiting)
         return cast("T", waiting.result)
 
+    async def wait_told(self) -> None:
+        """Wait until the callers know of every commit that is on disk by now: a connection of another thread sees it a
+        little before they do, and what is read must not be ahead of what they have booked."""
+        if self._running is not None:
+            await self._running.wait()
+        await trio.lowlevel.checkpoint()  # callers that were woken in the same moment act first
+
     def statistics(self) -> WriterStatistics:
         sizes = sorted(self._batch_sizes.items())
         batches = self._batch_sizes.total()
@@ -235,6 +243,7 @@ class Writer:
                         await self._lane.close()
         finally:
             # No caller may be left waiting for a task that is gone.
+            self._end_run()
             self._closing = True
             self._refusal = self._refusal or StoreFailed("the store has stopped")
             self._fail_waiting([*self._saves, *self._reads, *self._changes], self._refusal)
@@ -259,11 +268,20 @@ class Writer:
                 # One turn of the scheduler: every task that is about to save in it shares the commit.
                 await trio.lowlevel.checkpoint()
             if self._saves:
+                self._running = trio.Event()
                 await self._commit([self._saves.popleft() for _ in range(min(len(self._saves), BATCH_JOBS_MAX))])
+                self._end_run()
             if self._reads:
                 await self._run_read(self._reads.popleft())
             elif self._changes:
+                self._running = trio.Event()
                 await self._run_change(self._changes.popleft())
+                self._end_run()
+
+    def _end_run(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.set()
 
     async def _commit(self, batch: list[_WaitingSave]) -> None:
         self._room.unpark(count=len(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal import crashpoints
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.store import open_live_store, open_virtual_store
+from fsm_exec.store.aiosqlite_lane import AiosqliteLane
 from fsm_exec.store.archive import live_mover
 from fsm_exec.store.archive.archive_files import archive_directory
 from tests.store.histories import INSTANCE, saves_of
@@ -78,6 +80,37 @@ async def test_the_account_of_a_running_engine_stays_what_it_was(copy: Path, dra
         ledger.stale.update(ledger.markets)
         await ledger.reload_stale(store)
         assert ledger.explained_e6() == explained
+
+
+async def test_books_that_are_read_during_a_move_lose_what_moved_once(
+    copy: Path, draw_instance: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading thread sees a move before the ledger hears of it: books that are read in between lack what moved, and
+    it is not taken from them once more."""
+    moved, may_tell = trio.Event(), trio.Event()
+    real = AiosqliteLane.run
+
+    async def run_slowly(lane: AiosqliteLane, function: Callable[[sqlite3.Connection], object]) -> object:
+        result = await real(lane, function)
+        if getattr(function, "func", None) is live_mover.move_executions:
+            moved.set()
+            await may_tell.wait()
+        return result
+
+    monkeypatch.setattr(AiosqliteLane, "run", run_slowly)
+    async with open_live_store(copy, draw_instance=draw_instance, at_us=LATER_US) as store:
+        ledger = Ledger(RiskLimits())
+        ledger.begin(await store.load_account())
+        store.on_moved(ledger.take_move)
+        explained = ledger.explained_e6()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.move_ended, LATER_US, LATER_US)
+            await moved.wait()
+            ledger.stale.update(ledger.markets)
+            nursery.start_soon(ledger.reload_stale, store)
+            await trio.sleep(0.3)  # long enough for the reads to be answered
+            may_tell.set()
+        assert ledger.explained_e6() == explained != 0
 
 
 async def test_an_archive_that_cannot_be_written_stops_nothing(copy: Path, draw_instance: Callable[[], str]) -> None:

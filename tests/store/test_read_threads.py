@@ -14,7 +14,8 @@ import trio
 
 from fsm_exec.core.errors import DamagedRow, StoreFailed
 from fsm_exec.store import SqliteStore, open_live_store, read_threads, sqlite_store
-from fsm_exec.store.read_threads import ReadThread, begin_log_anew
+from fsm_exec.store.aiosqlite_lane import AiosqliteLane
+from fsm_exec.store.read_threads import ReadThread, ReadThreads, begin_log_anew
 from fsm_exec.store.reads import api_queries, execution_reads
 from fsm_exec.store.writer import Writer
 from tests.store.conftest import T0_US, Samples
@@ -106,6 +107,38 @@ async def test_a_read_sees_every_save_that_has_returned(
             await store.save(samples.save(f"e{number}"))
             assert await store.count_unfinished() == number
             assert len(await names(store)) == number
+
+
+async def test_a_read_is_answered_once_savers_know_of_what_it_saw(
+    database: Path, samples: Samples, draw_instance: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading thread sees a commit before its saver hears of it: whoever keeps books of what is saved has booked
+    when the answer comes."""
+    committed, may_tell = trio.Event(), trio.Event()
+    real = AiosqliteLane.run
+    heard: list[str] = []
+    answers: list[tuple[list[str], list[str]]] = []
+
+    async def run_slowly(lane: AiosqliteLane, function: Callable[[sqlite3.Connection], object]) -> object:
+        result = await real(lane, function)
+        committed.set()
+        await may_tell.wait()
+        return result
+
+    async with open_store(database, draw_instance) as store, trio.open_nursery() as nursery:
+        store.on_saved(lambda save: heard.append(save.execution_id))
+        monkeypatch.setattr(AiosqliteLane, "run", run_slowly)
+
+        async def read_then_look() -> None:
+            found = await names(store)
+            answers.append((found, list(heard)))
+
+        nursery.start_soon(store.save, samples.save())
+        await committed.wait()
+        nursery.start_soon(read_then_look)
+        await trio.sleep(0.2)  # long enough for the read itself
+        may_tell.set()
+    assert answers == [(["e1"], ["e1"])]
 
 
 async def test_a_read_whose_caller_is_cancelled_ends(
@@ -226,3 +259,32 @@ async def test_reads_without_a_pause_do_not_let_the_log_grow(
         nursery.cancel_scope.cancel()
     assert cut == 3
     assert grown > 3 * most
+
+
+async def test_a_log_that_somebody_else_cut_holds_no_read_up(
+    database: Path, samples: Samples, draw_instance: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long reads are held because the log is long and one still runs; then another process cuts the log: they go on."""
+    monkeypatch.setattr(sqlite_store, "FILE_CHECK_INTERVAL_S", 0.05)
+    held, looked = Held(), trio.Event()
+    monkeypatch.setattr(execution_reads, "load_executions", held)
+    async with open_store(database, draw_instance) as store, trio.open_nursery() as nursery:
+        real = ReadThreads.hold
+
+        def hold_and_say(readers: ReadThreads) -> bool:
+            looked.set()
+            return real(readers)
+
+        monkeypatch.setattr(ReadThreads, "hold", hold_and_say)
+        monkeypatch.setattr(read_threads, "LOG_BYTES_MAX", -1)
+        nursery.start_soon(store.load_executions)
+        await held.wait_begun()
+        nursery.start_soon(store.watch)
+        await looked.wait()
+        monkeypatch.setattr(read_threads, "LOG_BYTES_MAX", 64_000_000)  # what a cut log is to the next look
+        held.may_end.set()
+        try:
+            with trio.fail_after(WITHIN_S):
+                assert await store.load_listing(api_queries.Filter(limit=5)) == []
+        finally:
+            nursery.cancel_scope.cancel()
