@@ -126,7 +126,7 @@ class SqliteStore:
         if self._readers is None:
             return await self._writer.read(function)
         found = await self._readers.read(function)
-        await self._writer.wait_told()
+        await self._writer.wait_for_callers()
         return found
 
     async def _look(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -134,7 +134,7 @@ class SqliteStore:
         if self._readers is None:
             return await self._writer.read(function)
         found = await self._readers.read_long(function)
-        await self._writer.wait_told()
+        await self._writer.wait_for_callers()
         return found
 
     @property

@@ -193,7 +193,7 @@ class Writer:
         await self._wait(waiting)
         return cast("T", waiting.result)
 
-    async def wait_told(self) -> None:
+    async def wait_for_callers(self) -> None:
         """Wait until the callers know of every commit that is on disk by now: a connection of another thread sees it a
         little before they do, and what is read must not be ahead of what they have booked."""
         if self._running is not None:

@@ -208,8 +208,8 @@ def test_what_changed_since_it_was_copied_stays(copy: Path, monkeypatch: pytest.
     """A markout that comes between copy and move is not lost: the execution moves with the next run, whole."""
     real = offline._copy
 
-    def copy_then_change(path: Path, target: Path, ids: list[str]) -> CopyResult:
-        result = real(path, target, ids)
+    def copy_then_change(path: Path, name: str, instance: str, at: str, ids: list[str]) -> CopyResult:
+        result = real(path, name, instance, at, ids)
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("UPDATE execution_metrics SET computed_at = '2024-01-01T00:00:00.000000Z'")
             connection.commit()
@@ -276,3 +276,45 @@ def test_what_listings_may_reach_stays(copy: Path) -> None:
         connection.commit()
     report = archive(copy)
     assert (report.moved, report.before < to_iso(LATER_US)) == ({}, True)
+
+
+def test_an_archive_of_another_database_is_not_written(copy: Path, made: Path, tmp_path: Path) -> None:
+    """One that was left where another database was: nothing moves into it, and a line says which file that is."""
+    archive(copy)
+    (path,) = archive_directory(copy).iterdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE meta SET instance = 'zzzzzzzzzz'")
+        connection.commit()
+    another = tmp_path / "another.db"
+    shutil.copy(made, another)
+    archive_directory(copy).rename(archive_directory(another))
+    before = rows_of(another, "execution_state")
+    with pytest.raises(UserError, match=r"the archive .*2023-04\.sqlite is not of this database; move it away"):
+        archive(another)
+    assert rows_of(another, "execution_state") == before
+
+
+def test_readers_of_all_see_nothing_in_an_archive_that_did_not_move_there(copy: Path) -> None:
+    """An execution that another database left in it, or that an older backup of this one does not know, is not among
+    what this database has done."""
+    archive(copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("DELETE FROM archived_executions WHERE execution_id = 'e2'")
+        connection.execute("UPDATE archives SET executions = executions - 1")
+        connection.commit()
+    damage: list[str] = []
+    found = read_everywhere(copy, lambda c: report_queries.load_worked(c, damage), damage)
+    assert sorted(one.execution_id for part in found for one in part) == ["e1", "e3", "e4"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 300])
+def test_an_archive_that_cannot_be_written_is_named(copy: Path, content: bytes) -> None:
+    """An empty file in its place is made anew; what is no archive is named, and the database is not said to be
+    damaged."""
+    archive_directory(copy).mkdir()
+    (archive_directory(copy) / "2023-04.sqlite").write_bytes(content)
+    if not content:
+        assert archive(copy).moved == {"2023-04.sqlite": 3}
+        return
+    with pytest.raises(UserError, match=r"cannot copy into the archive .*2023-04\.sqlite: file is not a database"):
+        archive(copy)

@@ -46,6 +46,8 @@ def create_archive(database: Path, name: str, instance: str, at: str) -> Path:
         if not directory.is_dir():
             directory.mkdir(mode=OWNERS_DIRECTORY)
             sync_directory(directory.parent)
+        if path.exists() and path.stat().st_size == 0:
+            path.unlink()  # nothing was ever in it: ours is renamed into place, whole
         if path.exists():
             _raise_schema(path)
             return path

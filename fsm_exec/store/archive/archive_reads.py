@@ -129,14 +129,14 @@ def read_everywhere(
 
 
 def hide_unmoved(archive: sqlite3.Connection, database: sqlite3.Connection, row: ArchiveRow) -> None:
-    """Hide in an archive's connection the executions that the database has as well: views without them lie over its
-    tables. Most often there are none."""
+    """Hide in an archive's connection the executions that did not move into it from this database, as copies whose move
+    never came, and those of another database: views without them lie over its tables. Most often there are none."""
     (count,) = archive.execute("SELECT count(*) FROM execution_state").fetchone()
     if count == row.executions:
         return
-    here = "SELECT 1 FROM execution_state WHERE execution_id = ?"
+    moved = "SELECT 1 FROM archived_executions WHERE execution_id = ? AND archive = ?"
     every = archive.execute("SELECT execution_id FROM execution_state").fetchall()
-    hidden = [one for one in every if database.execute(here, one).fetchone() is not None]
+    hidden = [one for one in every if database.execute(moved, (*one, row.name)).fetchone() is None]
     archive.execute("CREATE TEMP TABLE not_moved (execution_id TEXT PRIMARY KEY)")
     archive.executemany("INSERT INTO not_moved VALUES (?)", hidden)
     for table in MOVED:

@@ -16,7 +16,7 @@ from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import Outcome, parse_count, parse_money, parse_price
 from fsm_exec.store.archive.tables import COPIED, MOVED, MovedTable
-from fsm_exec.store.damaged_rows import decode_column, decode_damaged_text
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_column, decode_damaged_text
 from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS
 
 LIVE: Final = "live"  # the schema name of the database in the archive's connection
@@ -48,6 +48,11 @@ _SAME: Final = (
     "AND EXISTS (SELECT 1 FROM main.execution_state WHERE execution_id = :execution_id)"
 )
 
+_IS_OURS: Final = (
+    "SELECT EXISTS (SELECT 1 FROM main.meta WHERE instance IN "
+    "(SELECT instance FROM live.meta UNION ALL SELECT instance FROM live.meta_history))"
+)
+
 Fingerprint = tuple[Any, ...]
 
 
@@ -77,13 +82,31 @@ def fingerprint(connection: sqlite3.Connection, db: str, execution_id: str) -> F
 
 @contextmanager
 def open_copier(database: Path, archive: Path) -> Iterator[sqlite3.Connection]:
-    """Open the archive to write it, with the database beside it, which is only read."""
-    uri = f"{archive.as_uri()}?mode=rw"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)) as connection:
-        decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is flushed too: then nothing undoes it
-        connection.execute(f"ATTACH ? AS {LIVE}", (f"{database.absolute().as_uri()}?mode=ro",))
-        yield connection
+    """Open the archive to write it, with the database beside it, which is only read. Raises UserError for an archive of
+    another database, as one leaves it whose place this one took; also for an error of SQLite's inside the block."""
+    try:
+        uri = f"{archive.as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)) as connection:
+            decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            connection.execute("PRAGMA synchronous = EXTRA")  # the journal's end is flushed too: then nothing undoes it
+            connection.execute(f"ATTACH ? AS {LIVE}", (f"{database.absolute().as_uri()}?mode=ro",))
+            (is_ours,) = connection.execute(_IS_OURS).fetchone()
+            if not is_ours:
+                raise UserError(
+                    f"the archive {archive} is not of this database; move it away, and what moves goes into a new one"
+                )
+            yield connection
+    except DATABASE_ERRORS as error:
+        raise copy_error(database, archive, error) from error
+
+
+def copy_error(database: Path, archive: Path, error: Exception) -> UserError:
+    """Return an error of one line. Which of the two files it comes from SQLite does not say; the check does."""
+    return UserError(
+        f"cannot copy into the archive {archive}: {one_line(str(error))}; nothing of it has moved, nothing is lost: "
+        f"make room, or see what is wrong: fsm-exec db check --db {database}; of a damaged archive put back a copy, or "
+        "move it away if the check does not miss it"
+    )
 
 
 def copy_executions(connection: sqlite3.Connection, name: str, execution_ids: Sequence[str]) -> CopyResult:

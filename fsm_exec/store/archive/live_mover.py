@@ -19,7 +19,7 @@ import trio
 from fsm_exec.core.account.holding import Holding
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.store.archive.archive_files import archive_directory, archive_name, create_archive
-from fsm_exec.store.archive.copying import Copied, CopyResult, copy_executions, open_copier
+from fsm_exec.store.archive.copying import Copied, CopyResult, copy_error, copy_executions, open_copier
 from fsm_exec.store.archive.moving import (
     Candidate,
     Cursor,
@@ -30,7 +30,6 @@ from fsm_exec.store.archive.moving import (
 )
 from fsm_exec.store.archive.offline import ArchiveReport
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
-from fsm_exec.store.files.open_database import unusable_error
 
 T = TypeVar("T")
 
@@ -139,7 +138,7 @@ def _by_archive(found: list[Candidate]) -> dict[str, list[str]]:
 def _copy(database: Path, name: str, instance: str, at: str, execution_ids: list[str]) -> CopyResult:
     try:
         archive = create_archive(database, name, instance, at)
-        with open_copier(database, archive) as copier:
-            return copy_executions(copier, name, execution_ids)
     except DATABASE_ERRORS as error:
-        raise unusable_error(archive_directory(database) / name, error) from error
+        raise copy_error(database, archive_directory(database) / name, error) from error
+    with open_copier(database, archive) as copier:
+        return copy_executions(copier, name, execution_ids)

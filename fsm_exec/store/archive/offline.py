@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.store.archive.archive_files import archive_name, create_archive
-from fsm_exec.store.archive.copying import CopyResult, copy_executions, open_copier
+from fsm_exec.store.archive.archive_files import archive_directory, archive_name, create_archive
+from fsm_exec.store.archive.copying import CopyResult, copy_error, copy_executions, open_copier
 from fsm_exec.store.archive.moving import (
     Candidate,
     Cursor,
@@ -77,8 +77,7 @@ def _archive(
         after = Cursor(found[-1].updated_at, found[-1].row)
         stayed.update(one.why_not for one in found if one.why_not is not None)
         for name, group in groupby(sorted(filter(_may_move, found), key=_archive_of), key=_archive_of):
-            archive = create_archive(path, name, instance, at)
-            result = _copy(path, archive, [one.execution_id for one in group])
+            result = _copy(path, name, instance, at, [one.execution_id for one in group])
             refused |= result.refused
             moved[name] += _move(connection, result)
             say_progress(moved.total())
@@ -93,9 +92,13 @@ def _archive_of(candidate: Candidate) -> str:
     return archive_name(candidate.accepted_at)
 
 
-def _copy(path: Path, archive: Path, execution_ids: list[str]) -> CopyResult:
+def _copy(path: Path, name: str, instance: str, at: str, execution_ids: list[str]) -> CopyResult:
+    try:
+        archive = create_archive(path, name, instance, at)
+    except DATABASE_ERRORS as error:
+        raise copy_error(path, archive_directory(path) / name, error) from error
     with open_copier(path, archive) as copier:
-        return copy_executions(copier, archive.name, execution_ids)
+        return copy_executions(copier, name, execution_ids)
 
 
 def _move(connection: sqlite3.Connection, result: CopyResult) -> int:
