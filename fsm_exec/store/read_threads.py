@@ -6,8 +6,8 @@ short, and never waits behind a list or a table that somebody looks at.
 
 * A read is one transaction that begins after it was asked for, so it sees every save that has returned. It always ends:
   a reader that stayed would keep the log from ever being written back and begun anew.
-* It may see a commit whose savers do not know of it yet. Its answer waits until they do (`Writer.wait_for_callers`), so that
-  nobody finds a fill in the database and books it once more when its save returns.
+* It may see a commit whose savers do not know of it yet. Its answer waits until they do (`Writer.wait_for_callers`):
+  nobody finds something in the database and books it once more when its save returns.
 * A caller that is cancelled stops its read within some thousand steps of SQLite, and waits until it has stopped.
 * A long read that takes longer than LONG_READ_MAX_S is stopped too, and its caller gets StoreFailed.
 * Where somebody always reads, the log would grow all the same: it is begun anew only at a moment when nobody needs what

@@ -18,7 +18,7 @@ from fsm_exec.core.journal import crashpoints
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.store import open_live_store, open_virtual_store
 from fsm_exec.store.aiosqlite_lane import AiosqliteLane
-from fsm_exec.store.archive import live_mover
+from fsm_exec.store.archive import live_mover, moving
 from fsm_exec.store.archive.archive_files import archive_directory
 from tests.store.histories import INSTANCE, saves_of
 from tests.store.moved_database import LATER_US, make_database, rows_of, run_and_die
@@ -92,7 +92,7 @@ async def test_books_that_are_read_during_a_move_lose_what_moved_once(
 
     async def run_slowly(lane: AiosqliteLane, function: Callable[[sqlite3.Connection], object]) -> object:
         result = await real(lane, function)
-        if getattr(function, "func", None) is live_mover.move_executions:
+        if getattr(function, "func", None) is moving.move_executions:
             moved.set()
             await may_tell.wait()
         return result
