@@ -23,7 +23,7 @@ import trio
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import CancelAnswer, CancelOrder
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
@@ -119,7 +119,7 @@ async def _work(crowd: Crowd, database: Path | None) -> Result:
                 await trio.sleep(pause_s)
             await engine.wait_idle()
         stored = await store.load_executions()
-        executions = [decode_snapshot(each.snapshot) for each in stored]
+        executions = [decode_stored(each) for each in stored]
         budget = client.statistics()
         return Result(
             executions=executions,

@@ -21,7 +21,7 @@ from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.execution import PendingAmend
-from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_entry, decode_stored
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -292,7 +292,7 @@ class Run:
             await engine.cancel(self._resting)
         except ExecError as error:
             stored = await self._store.load_execution(self._resting)
-            if stored is None or not decode_snapshot(stored.snapshot).is_ended:
+            if stored is None or not decode_stored(stored).is_ended:
                 self._wrong(f"cancel: {error}")
 
     async def _known(self) -> dict[str, float]:
@@ -306,7 +306,7 @@ class Run:
         for stored in await self._store.load_unfinished():
             if not everybody and stored.execution_id not in concerned:
                 continue
-            for child in decode_snapshot(stored.snapshot).children:
+            for child in decode_stored(stored).children:
                 if child.order_id is not None:
                     is_amended = isinstance(child.write, PendingAmend)
                     found[child.order_id] = AMENDED_S if is_amended else AT_ONCE_S
@@ -373,7 +373,7 @@ class Run:
         counted = 0
         stored = await self._store.load_executions()
         for one in stored:
-            execution = decode_snapshot(one.snapshot)
+            execution = decode_stored(one)
             name = execution.execution_id
             counted += execution.filled_e2
             journal = await self._store.load_journal(name)

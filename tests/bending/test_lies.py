@@ -14,7 +14,7 @@ import trio
 from fsm_exec.algorithms import method
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_entry, decode_stored
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, parse_count, parse_price
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -107,7 +107,7 @@ def worked(
             await trio.sleep(LATER_S)
             assert engine.status().quarantined == {}
             (stored,) = await store.load_executions()
-            execution = decode_snapshot(stored.snapshot)
+            execution = decode_stored(stored)
             journal = await store.load_journal(name)
             assert fold(decode_entry(row.event, row.intents, row.version) for row in journal) == execution
             row = await store.load_metrics(name)

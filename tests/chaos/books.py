@@ -18,7 +18,7 @@ import trio
 from fsm_exec.cli.exchange.paper_file import PaperReady
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.values.units import format_count, format_money, format_price
@@ -83,7 +83,7 @@ def compared(database: Path, books: Books, *, lies: bool = False) -> Verdict:
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         connection.execute("BEGIN")
         wrong = stored_differences(connection)
-        held = {s.execution_id: (decode_snapshot(s.snapshot), s.quarantine) for s in load_executions(connection)}
+        held = {s.execution_id: (decode_stored(s), s.quarantine) for s in load_executions(connection)}
         wrong += _orders(connection, books.orders) + _fills(connection, books)
     wrong += [line for line in _executions(held, books) if not (lies and line.startswith(OVER_BOUGHT))]
     return Verdict(executions=len(held), orders=len(books.orders.orders), fills=len(books.fills.fills), wrong=wrong)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from fsm_exec.cli.demo.crash_audit import KINDS as KINDS
 from fsm_exec.cli.demo.crash_audit import kind_of
 from fsm_exec.core.journal.rows import StoredExecution
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.store.reads.execution_reads import load_unfinished as unfinished_of
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ WATCHED: Final = {"live": "resting', 'partial", "unknown": "intended', 'unknown"
 
 def at_work(database: Path) -> Counter[str]:
     """How many orders of each kind had not ended. Empty if there is no database yet."""
-    children = [child for stored in _unfinished(database) for child in decode_snapshot(stored.snapshot).children]
+    children = [child for stored in _unfinished(database) for child in decode_stored(stored).children]
     return Counter(kind_of(child) for child in children if child.is_open)
 
 

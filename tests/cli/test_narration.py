@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -157,7 +158,10 @@ async def test_a_pipe_that_nobody_empties_holds_nothing_up(tmp_path: Path) -> No
         os.close(writer)
         made.processes.append(process)
         with trio.fail_after(30):
-            while (await command(made, "status")).returncode:  # noqa: ASYNC110 - asked over HTTP
+            while True:  # it answers before it has recovered
+                asked = await command(made, "status", "--json")
+                if asked.returncode == 0 and json.loads(asked.stdout)["state"] == "running":
+                    break
                 await trio.sleep(0.1)
         accepted = await submit(made)
         assert (await show(made, accepted.execution_id)).execution.state in ("pending", "split", "walking")

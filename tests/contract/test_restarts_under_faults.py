@@ -20,7 +20,7 @@ from fsm_exec.cli.demo.results import differences
 from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.execution.advance import fold
-from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_entry, decode_stored
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
@@ -110,7 +110,7 @@ async def _play(
             orders, fills = await client.fetch_orders(player.ticker), await client.fetch_fills(player.ticker)
         ended: list[EndedExecution] = []
         for stored in await store.load_executions():
-            execution = decode_snapshot(stored.snapshot)
+            execution = decode_stored(stored)
             name = execution.execution_id
             ended.append(EndedExecution(execution, None, stored.quarantine))
             journal = await store.load_journal(name)
@@ -146,7 +146,7 @@ async def _close_at(process: ProcessLife, at_s: float) -> None:
 async def _look(store: object, result: Result) -> None:
     """In which states a kill found orders."""
     for stored in await store.load_unfinished():  # type: ignore[attr-defined]
-        for child in decode_snapshot(stored.snapshot).children:
+        for child in decode_stored(stored).children:
             if child.is_open:
                 result.kills[child.state] += 1
 

@@ -12,7 +12,7 @@ from fsm_exec.control.admission import check_submission
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import Accepted, Failed, Submission
 from fsm_exec.core.errors import AlgorithmMissing, UserError
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.values.units import MoneyE6, PriceE4, format_price
 from tests.control.conftest import OTHER, TICKER, Desk, a_desk, error_of
 
@@ -26,7 +26,7 @@ async def test_what_is_answered_is_durable(desk: Desk) -> None:
         execution_id="e000001", key="k1", is_new=True, quantity="10.00", limit="0.3000", cap="0.314700"
     )
     (stored,) = await desk.store.load_executions()
-    execution = decode_snapshot(stored.snapshot)
+    execution = decode_stored(stored)
     assert execution.limits is not None
     assert execution.edge is not None
     assert (format_price(execution.limits.target_e4), format_price(execution.limits.worst_e4)) == ("0.3000", "0.3000")
@@ -126,7 +126,7 @@ async def test_prices(desk: Desk, given: dict[str, object], expected: tuple[str,
     """Target, worst price and cap of what was given; without a target the highest price allowed is the target."""
     await desk.accepted(**given)
     (stored,) = await desk.store.load_executions()
-    limits = decode_snapshot(stored.snapshot).limits
+    limits = decode_stored(stored).limits
     assert limits is not None
     assert (format_price(limits.target_e4), format_price(PriceE4(limits.worst_e4)), limits.cap_e6) == expected
 
@@ -268,7 +268,7 @@ async def test_a_market_asked_for_by_many_at_once_has_one_feed(desk: Desk) -> No
         async with trio.open_nursery() as nursery:
             for number in range(5):
                 nursery.start_soon(ask, number)
-    executions = [decode_snapshot(stored.snapshot) for stored in await desk.store.load_executions()]
+    executions = [decode_stored(stored) for stored in await desk.store.load_executions()]
     assert [execution.arrival.feed for execution in executions] == ["live"] * 5
 
 

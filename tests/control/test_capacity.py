@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import Status
 from fsm_exec.core.execution.cancel_capacity import ANSWERS_US, HALT_TOKENS_S
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.runtime.status import ANSWER_WITHIN_S
@@ -61,7 +61,7 @@ async def test_five_hundred_at_once_with_one_deadline(autojump_clock: MockClock)
         assert status.halt_within_s <= HALT_TOKENS_S + 2 * ANSWER_WITHIN_S
         with trio.fail_after(200):
             await desk.engine.wait_idle()
-        ended = [decode_snapshot(one.snapshot) for one in await desk.store.load_executions()]
+        ended = [decode_stored(one) for one in await desk.store.load_executions()]
         assert len(ended) == 2 * CARRIED
         assert {execution.reason for execution in ended} == {"deadline"}
         late_us = [execution.ended_at_us - execution.deadline_us for execution in ended if execution.ended_at_us]

@@ -13,7 +13,7 @@ from fsm_exec.control.account_schema import ClosedMarket, Closing
 from fsm_exec.control.closing import key_of
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import Key
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from tests.control.conftest import OTHER, TICKER, Desk, a_desk, error_of
 
 
@@ -72,7 +72,7 @@ async def test_a_part_then_all_of_it_and_then_there_is_nothing(desk: Desk) -> No
     assert (await desk.control.show(rest.accepted.execution_id, 0)).execution.filled_quantity == "5.00"
     none = await close(desk, ticker=TICKER, key="c3")
     assert (none.status_code, "nothing is held" in error_of(none).message) == (422, True)
-    made = [decode_snapshot(stored.snapshot) for stored in await desk.store.load_executions()]
+    made = [decode_stored(stored) for stored in await desk.store.load_executions()]
     assert [execution.reduce_only for execution in made] == [False, True, True]
 
 

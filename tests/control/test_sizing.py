@@ -8,7 +8,7 @@ import pytest
 
 from fsm_exec.control.market_schema import Estimate
 from fsm_exec.control.schema import Accepted
-from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_stored
 from fsm_exec.core.values.units import parse_money
 from tests.control.conftest import TICKER, Desk, error_of
 
@@ -38,7 +38,7 @@ async def test_the_edge_gives_quantity_cap_and_limit_and_says_how(desk: Desk) ->
     assert told.sized is not None
     assert "probability 0.620000" in told.sized
     assert "bankroll of 100.000000 dollars" in told.sized
-    execution = decode_snapshot((await desk.store.load_executions())[0].snapshot)
+    execution = decode_stored((await desk.store.load_executions())[0])
     assert execution.limits is not None
     assert (execution.target_e2, execution.limits.target_e4) == (700, execution.limits.worst_e4)
     assert execution.edge is not None

@@ -21,7 +21,7 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import StoredExecution
-from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.journal.snapshot import decode_entry, decode_stored
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
@@ -128,7 +128,7 @@ class RestartBench:
 
     async def execution(self, execution_id: str) -> Execution:
         """As its snapshot says, which is the fold of its journal."""
-        execution = decode_snapshot((await self.stored(execution_id)).snapshot)
+        execution = decode_stored(await self.stored(execution_id))
         journal = await self.database.load_journal(execution_id)
         assert fold(decode_entry(row.event, row.intents) for row in journal) == execution
         return execution
