@@ -167,3 +167,17 @@ async def test_the_page_shows_what_has_moved(copy: Path) -> None:
     assert before is not None
     assert after is not None
     assert (after.detail, after.journal, after.picture) == (before.detail, before.journal, before.picture)
+
+
+async def test_a_list_has_nothing_that_did_not_move_from_this_database(copy: Path) -> None:
+    """Of an archive that has more than this database moved there, as after an older backup was put back: no page shows
+    it, and none is the shorter for it."""
+    archive(copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        moved = [key for (key,) in connection.execute("SELECT execution_id FROM archived_executions ORDER BY 1 DESC")]
+        connection.execute("DELETE FROM archived_executions WHERE execution_id = ?", moved[:1])
+        connection.execute("UPDATE archives SET executions = executions - 1")
+        connection.commit()
+    async with open_virtual_store(copy, draw_instance=lambda: INSTANCE, at_us=LATER_US) as store:
+        found = [one.execution_id for one in await pages(store, Filter(limit=2))]
+    assert found == sorted(set(IDS) - {moved[0]}, reverse=True)

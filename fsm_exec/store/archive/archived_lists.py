@@ -1,7 +1,8 @@
 """Lists that go on from the database into its archives: of executions, newest first, and of steps, oldest first.
 
 An archive is opened only if something in it may stand among what is asked for: the database knows of each how new it
-is. What stands in both is shown once, as the database has it.
+is. What stands in both is shown once, as the database has it; what did not move into an archive from this database (it
+is another's, or an older backup of this one was put back) is not shown, as nobody could ask for it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def load_listing(
                 break
             try:
                 with open_named_archive(database, one.name) as archive:
-                    found = {**_ranked(archive, wanted), **found}
+                    (count,) = archive.execute("SELECT count(*) FROM execution_state").fetchone()
+                    more = _ranked(archive, replace(wanted, limit=wanted.limit + max(0, count - one.executions)))
+                found |= {key: more[key] for key in more if find_archive(connection, key) == one.name}
             except UserError as error:
                 damage.append(str(error))
     ranked = sorted(found.values(), key=lambda one: one[0], reverse=True)
