@@ -19,7 +19,7 @@ from fsm_exec.store.archive.copying import CopyResult
 from fsm_exec.store.archive.tables import COPIED, KEPT, MOVED
 from fsm_exec.store.files.migrations import migrate
 from fsm_exec.store.maintenance.integrity import check_database
-from fsm_exec.store.reads import execution_reads, report_queries, review_queries
+from fsm_exec.store.reads import api_queries, execution_reads, report_queries, review_queries
 from fsm_exec.store.reads.account_reads import load_account
 from tests.store.moved_database import LATER_US, archive, make_database, rows_of, run_and_die
 
@@ -318,3 +318,31 @@ def test_an_archive_that_cannot_be_written_is_named(copy: Path, content: bytes) 
         return
     with pytest.raises(UserError, match=r"cannot copy into the archive .*2023-04\.sqlite: file is not a database"):
         archive(copy)
+
+
+def test_an_archive_that_may_not_be_read_is_one_line(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its directory is another user's: the rest is read."""
+    archive(copy)
+    real = Path.exists
+
+    def refuse(path: Path) -> bool:
+        if path.parent == archive_directory(copy):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    damage: list[str] = []
+    found = read_everywhere(copy, lambda c: report_queries.load_worked(c, damage), damage)
+    assert [one.execution_id for part in found for one in part] == ["e4"]
+    assert len(damage) == 1
+    assert damage[0].startswith("cannot read the archive ")
+
+
+def test_an_archive_without_its_meta_row_is_read(copy: Path) -> None:
+    """A lost row of `meta` says nothing of the executions beside it."""
+    archive(copy)
+    (path,) = archive_directory(copy).iterdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM meta")
+        connection.commit()
+    assert read_everywhere(copy, api_queries.load_environment, []) == [None, None]

@@ -60,7 +60,11 @@ def load_newer_archives(
 def open_named_archive(database: Path, name: str) -> Iterator[sqlite3.Connection]:
     """Open the archive `name` of a database to read it. Raises UserError of one line that says which it is."""
     path = archive_directory(database) / name
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise UserError(f"cannot read the archive {path}: {error.strerror}; make it readable for this user") from error
+    if not is_there:
         raise UserError(f"the archive {path} is not there; put it back: what moved into it is nowhere else")
     with open_archive(path) as connection:
         yield connection

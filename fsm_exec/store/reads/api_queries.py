@@ -197,9 +197,9 @@ def count_unfinished(connection: sqlite3.Connection) -> int:
 
 
 def load_environment(connection: sqlite3.Connection) -> str | None:
-    """Load the exchange the database is bound to; None: it is not bound yet."""
-    (name,) = connection.execute("SELECT environment FROM meta").fetchone()
-    return None if name is None else str(name)
+    """Load the exchange the database is bound to; None: it is not bound yet, or its `meta` is lost."""
+    row = connection.execute("SELECT environment FROM meta").fetchone()
+    return None if row is None or row[0] is None else str(row[0])
 
 
 def load_halted_at(connection: sqlite3.Connection) -> str | None:
