@@ -263,7 +263,7 @@ async def _submit(session: Session, number: int, ticker: str) -> None:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--executions", default=100_000, show_default=True)
+@click.option("--executions", type=click.IntRange(min=1), default=100_000, show_default=True)
 def main(path: Path, executions: int) -> None:
     """Make a database of so many executions at PATH."""
     if path.exists():
