@@ -80,16 +80,21 @@ def compare(name: str, here: Sequence[Figures], there: Sequence[Figures]) -> lis
 @click.option(
     "--tree", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="The other tree."
 )
-@click.option("--rounds", default=5, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.argument("measure", type=click.Choice(sorted(path.stem for path in MEASURES.glob("*.py"))))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def main(tree: Path, rounds: int, measure: str, arguments: tuple[str, ...]) -> None:
     """Run MEASURE with its ARGUMENTS on both trees in turns, and print the ratios."""
+    if not (tree / "fsm_exec").is_dir():  # what is installed would be measured instead
+        raise click.BadParameter(f"{tree} is no tree of this repository", param_hint="--tree")
     here, there = list[Figures](), list[Figures]()
     for turn in range(rounds):
         sides = [(HERE, here), (tree.resolve(), there)]
         for side, figures in sides if turn % 2 == 0 else sides[::-1]:
-            figures.append(run_measure(measure, side, arguments))
+            try:
+                figures.append(run_measure(measure, side, arguments))
+            except subprocess.CalledProcessError as error:
+                raise click.ClickException(f"{measure} failed on {side}, exit code {error.returncode}") from error
     click.echo("\n".join(compare(measure, here, there)))
 
 
