@@ -18,6 +18,7 @@ from fsm_exec.store.archive.archive_reads import open_where, read_everywhere
 from fsm_exec.store.archive.copying import CopyResult
 from fsm_exec.store.archive.tables import COPIED, KEPT, MOVED
 from fsm_exec.store.files.migrations import migrate
+from fsm_exec.store.files.open_database import OpenRequest, open_database
 from fsm_exec.store.maintenance.integrity import check_database
 from fsm_exec.store.reads import api_queries, execution_reads, report_queries, review_queries
 from fsm_exec.store.reads.account_reads import load_account
@@ -276,6 +277,16 @@ def test_what_listings_may_reach_stays(copy: Path) -> None:
         connection.commit()
     report = archive(copy)
     assert (report.moved, report.before < to_iso(LATER_US)) == ({}, True)
+
+
+def test_no_engine_works_on_an_archive(copy: Path) -> None:
+    """It would take it for a copy of a database, and be another engine of the same account."""
+    archive(copy)
+    (path,) = archive_directory(copy).iterdir()
+    with pytest.raises(
+        UserError, match=r"is an archive of executions that are over; give the database beside it, .*engine\.db"
+    ):
+        open_database(OpenRequest(path=path, draw_instance=lambda: "a" * 10, at_us=0))
 
 
 def test_an_archive_of_another_database_is_not_written(copy: Path, made: Path, tmp_path: Path) -> None:

@@ -17,10 +17,9 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.owner_only import OWNER_ONLY
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text
 from fsm_exec.store.files.migrations import SCHEMA, identify, migrate
-from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, sync_directory, unusable_error
+from fsm_exec.store.files.open_database import ARCHIVE_SUFFIX, BUSY_TIMEOUT_MS, sync_directory, unusable_error
 from fsm_exec.store.maintenance.read_only import check_exists, open_read_only
 
-SUFFIX: Final = ".archive"
 OWNERS_DIRECTORY: Final = 0o700
 _MONTH: Final = len("2026-10")
 
@@ -28,7 +27,7 @@ _MONTH: Final = len("2026-10")
 def archive_directory(database: Path) -> Path:
     """Return the directory of a database's archives; it need not be there."""
     real = Path(os.path.realpath(database))
-    return real.with_name(real.name + SUFFIX)
+    return real.with_name(real.name + ARCHIVE_SUFFIX)
 
 
 def archive_name(accepted_at: str) -> str:

@@ -29,6 +29,7 @@ from fsm_exec.store.files.held_file import LOG, HeldFile, HoldingConnection
 from fsm_exec.store.files.migrations import SCHEMA, Migration, migrate
 
 CACHE_KIB = 16_384
+ARCHIVE_SUFFIX = ".archive"  # of the directory beside a database with what has moved out of it
 BUSY_TIMEOUT_MS = 5_000  # a person's sqlite3 shell may hold the database this long before we give up
 
 _INSTANCE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz234567")
@@ -78,6 +79,7 @@ def open_database(opening: OpenRequest) -> OpenDatabase:
     if opening.path is None:
         return prepare(_in_memory(opening), None, opening)
     path = _real_path(opening.path)
+    _refuse_archive(path)
     _refuse_orphaned_log(path)
     created = _create_if_absent(path)
     held = HeldFile(path)  # before SQLite looks at it, and before anything is ours to remove
@@ -102,6 +104,13 @@ def open_database(opening: OpenRequest) -> OpenDatabase:
         if isinstance(error, (*DATABASE_ERRORS, OSError)):
             raise unusable_error(path, error) from error
         raise
+
+
+def _refuse_archive(path: Path) -> None:
+    """Raise UserError for a file in a directory of archives: an engine would take it for a copy of a database."""
+    if path.parent.name.endswith(ARCHIVE_SUFFIX):
+        beside = path.parent.with_name(path.parent.name.removesuffix(ARCHIVE_SUFFIX))
+        raise UserError(f"{path} is an archive of executions that are over; give the database beside it, {beside}")
 
 
 def _with_mark(opened: OpenDatabase, path: Path) -> OpenDatabase:
