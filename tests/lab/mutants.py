@@ -188,7 +188,7 @@ def full_quantity_again(patch: pytest.MonkeyPatch) -> None:
         return committed(child) if child.is_open else CountE2(0)
 
     patch.setattr(ChildOrder, "committed_e2", property(of_open))
-    patch.setattr(advance, "check", lambda _: None)
+    patch.setattr(advance, "check", lambda *_: None)
 
 
 def no_lock(patch: pytest.MonkeyPatch) -> None:

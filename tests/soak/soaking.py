@@ -50,7 +50,7 @@ ROLLING = (
     "MarketFeed._mids",
     "MarketFeed._taken",
     "MarketFeed._trades",
-    "ReferenceMomentum._samples",
+    "ReferenceMomentum._runs",
     "TimerQueue._heap",
 )
 """Windows over the recent past, each with a bound of its own that a short soak does not reach."""
