@@ -18,6 +18,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.store.archive.archive_files import archive_directory, open_archive
 from fsm_exec.store.archive.tables import MOVED, OF_EXECUTION
 from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.reads.one_moment import at_one_moment
 
 T = TypeVar("T")
 
@@ -68,20 +69,6 @@ def open_named_archive(database: Path, name: str) -> Iterator[sqlite3.Connection
         raise UserError(f"the archive {path} is not there; put it back: what moved into it is nowhere else")
     with open_archive(path) as connection:
         yield connection
-
-
-@contextmanager
-def at_one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """Have all that is read in the block be as of one moment: what moves meanwhile is not between two looks."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        if connection.in_transaction:  # an error of SQLite's may have ended it
-            connection.execute("ROLLBACK")
 
 
 def read_one(

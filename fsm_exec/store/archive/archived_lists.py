@@ -18,7 +18,6 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.store import journal_steps
 from fsm_exec.store.api_rows import ExecutionSummary, Transition
 from fsm_exec.store.archive.archive_reads import (
-    at_one_moment,
     find_archive,
     load_newer_archives,
     open_named_archive,
@@ -26,6 +25,7 @@ from fsm_exec.store.archive.archive_reads import (
 )
 from fsm_exec.store.reads import api_queries
 from fsm_exec.store.reads.api_queries import Filter
+from fsm_exec.store.reads.one_moment import at_one_moment
 
 _ROW: Final = "SELECT rowid FROM execution_state WHERE execution_id = ?"
 _ENDS: Final = ("filled", "cancelled")

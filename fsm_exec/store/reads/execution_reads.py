@@ -25,6 +25,7 @@ from fsm_exec.store.damaged_rows import (
 )
 from fsm_exec.store.files.migrations import identify
 from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, unusable_error
+from fsm_exec.store.reads.one_moment import at_one_moment
 
 _EXECUTIONS = (
     "SELECT execution_id, state, quarantine, snapshot_version, snapshot, EXISTS "
@@ -175,21 +176,8 @@ def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
 def _load_executions(
     connection: sqlite3.Connection, query: str, values: tuple[object, ...] = ()
 ) -> list[StoredExecution]:
-    with _one_moment(connection):
+    with at_one_moment(connection):
         return [_stored(connection, *row) for row in connection.execute(query, values)]
-
-
-@contextmanager
-def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """Let every query within see the same commits: head and parts of a snapshot are of one."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def load_parts(connection: sqlite3.Connection, execution_id: str) -> tuple[SnapshotPart, ...]:
