@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import pytest
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.store.files.held_file import HeldFile
-from fsm_exec.store.files.migrations import SCHEMA
+from fsm_exec.store.files.migrations import SCHEMA, migrate
 from fsm_exec.store.files.open_database import OpenRequest, open_database
+from fsm_exec.store.maintenance import read_only
 from fsm_exec.store.maintenance.read_only import How, open_read_only
 from fsm_exec.store.reads import execution_reads
 from tests.store.histories import fill
@@ -28,6 +30,12 @@ __all__ = ["readable_by_all"]  # a fixture
 def state(directory: Path) -> dict[str, tuple[bytes, int]]:
     """Every file there, byte for byte, and when it was last written."""
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()}
+
+
+def held_by_us(path: Path) -> HeldFile:
+    """A new file, locked as an engine locks it."""
+    path.touch()
+    return HeldFile(path)
 
 
 def ids(path: Path) -> tuple[How, list[str]]:
@@ -124,6 +132,27 @@ def test_a_database_that_an_engine_holds_is_not_copied(database: Path) -> None:
     with closing(HeldFile(database)):
         assert ids(database)[0] == "beside its writer"
     assert ids(database)[0] == "in place"
+
+
+@pytest.mark.parametrize("version", [0, 1, len(SCHEMA) - 1])
+def test_a_database_that_is_being_made_ready_is_waited_for(database: Path, version: int) -> None:
+    """Its engine is migrating it, or making it: whoever looks meanwhile sees it when it is ready, and no error."""
+    with closing(held_by_us(database)), closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        migrate(writer, None, SCHEMA[:version])
+        looking = ThreadPoolExecutor(1).submit(ids, database)
+        assert not wait([looking], timeout=0.3).done
+        migrate(writer, None, SCHEMA)
+        assert looking.result(timeout=30) == ("beside its writer", [])
+
+
+def test_a_database_of_an_older_engine_is_refused_in_one_line(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that stays as it is: the line says who has it and what to do."""
+    monkeypatch.setattr(read_only, "MIGRATION_LOOKS", 2)
+    with closing(held_by_us(database)), closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        migrate(writer, None, SCHEMA[:5])
+        with pytest.raises(UserError, match=f"is in use by process {os.getpid()}, .*; wait for the one, stop"):
+            ids(database)
 
 
 def test_a_database_is_read_while_it_is_written(database: Path) -> None:

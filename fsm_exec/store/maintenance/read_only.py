@@ -14,6 +14,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from fsm_exec.store.files.migrations import SCHEMA, identify, migrate
 from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, unusable_error
 
 COPY_TRIES = 5
+MIGRATION_LOOKS, MIGRATION_PAUSE_S = 100, 0.1  # a database of 2 GB is migrated in seconds, a new one in milliseconds
 LOGS = ("-wal", "-journal")
 WAL_HEADER_BYTES = 32
 
@@ -67,10 +69,16 @@ def check_exists(path: Path) -> None:
             raise UserError(f"cannot use the database {path}: it {what}; give the path of an fsm-exec database")
         if not os.access(path, os.R_OK):
             raise UserError(f"cannot use the database {path}: it may not be read; make it readable")
-        if path.stat().st_size == 0 and not _logs(path):
-            raise UserError(f"{path} is empty; give the path of an fsm-exec database")
+        if _is_empty(path) and find_holder(path) is None:
+            time.sleep(MIGRATION_PAUSE_S)  # its maker takes the lock a moment after it made the file
+            if _is_empty(path) and find_holder(path) is None:
+                raise UserError(f"{path} is empty; give the path of an fsm-exec database")
     except ValueError as error:  # a path with a NUL in it
         raise UserError(f"cannot use the database {str(path)!r}: {error}; give the path of a file") from error
+
+
+def _is_empty(path: Path) -> bool:
+    return path.stat().st_size == 0 and not _logs(path)
 
 
 def _logs(path: Path) -> list[Path]:
@@ -117,10 +125,22 @@ def _from_a_copy(path: Path, stack: ExitStack, newest: int) -> ReadOnlyDatabase 
 
 
 def _beside_its_writer(path: Path, stack: ExitStack, newest: int) -> ReadOnlyDatabase:
+    """Its writer may be making or migrating it at this very moment: that takes a moment, an older engine does not go
+    away by itself, and from here the two look alike."""
     connection = stack.enter_context(_connected(f"{path.as_uri()}?mode=ro"))
+    for _ in range(MIGRATION_LOOKS):
+        version = identify(connection, path)
+        if 0 < version >= newest:
+            break
+        time.sleep(MIGRATION_PAUSE_S)
     version = check_version(connection, path)
     if version < newest:
-        raise UserError(f"{path} is in use by an older fsm-exec; stop that one first")
+        number = find_holder(path)
+        holder = "another process" if number is None else f"process {number}"
+        raise UserError(
+            f"{path} is in use by {holder}, which is either still making it ready or an older fsm-exec; "
+            "wait for the one, stop the other"
+        )
     return ReadOnlyDatabase(connection, version, "beside its writer")
 
 
