@@ -178,7 +178,9 @@ GROUPS: Final = {
         ),
     },
     "Care": {
-        "doctor": Place("doctor", "doctor", "Look at the installation, the configuration, the key and the exchange."),
+        "doctor": Place(
+            "doctor.command", "doctor", "Look at the installation, the configuration, the key and the exchange."
+        ),
         "db": Place("database.db", "db", "Check, back up, restore, migrate or archive a database."),
         "diagrams": Place("diagrams", "diagrams", "Draw the state machines into FOLDER/<table>.md."),
     },

@@ -13,7 +13,7 @@ import trio
 from fsm_exec.channels.apprise_channel import AppriseChannel
 from fsm_exec.channels.command_channel import CommandChannel
 from fsm_exec.cli.alert_channels import open_channels
-from fsm_exec.cli.doctor import alerts_check
+from fsm_exec.cli.doctor.installation import alerts_check
 from fsm_exec.core.alerts.channel_port import Message
 from fsm_exec.core.alerts.settings import AlertSettings, ChannelSettings
 from fsm_exec.core.errors import NotDelivered, UserError

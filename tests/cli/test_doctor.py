@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fsm_exec.cli.config import TelemetrySettings
-from fsm_exec.cli.doctor import clock_check, states_check, telemetry_check
+from fsm_exec.cli.doctor.account_checks import clock_check
+from fsm_exec.cli.doctor.installation import states_check, telemetry_check
 from fsm_exec.core.market.client_order_id import client_order_id
 from fsm_exec.wire.rest import CreateOrder
 from tests.cli.exchange import TICKER, site

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.cli.daemon.risk_commands import describe_standing
-from fsm_exec.cli.doctor import risk_check
+from fsm_exec.cli.doctor.installation import risk_check
 from fsm_exec.control.account_schema import RiskSeen
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.market_schema import Estimate

@@ -1,0 +1,8 @@
+"""`fsm-exec doctor`: looks at what is installed, configured and reachable, a line each.
+
+command         the command, and what it prints
+check           the line
+installation    what needs no network: package, configuration, key
+account_checks  what the exchange says of the account
+stream_probe    whether the stream answers
+"""
