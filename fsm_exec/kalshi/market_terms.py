@@ -27,6 +27,7 @@ STATUS_OF_WORD: Final[dict[str, MarketStatus]] = {
     "finalized": "closed",
 }
 CATEGORY_MAX: Final = 100  # characters that are kept
+EXCHANGE_INDEX_MAX: Final = 1_000  # there are four shards; a number beyond it is taken for a mistake
 NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
 
 
@@ -52,7 +53,19 @@ def terms_of(
         status=status,
         grid=grid_of(ticker, ranges),
         fees=_fees(market, event, series, now_us),
+        exchange_index=_exchange_index(ticker, market.exchange_index, event.exchange_index),
     )
+
+
+def _exchange_index(ticker: str, of_market: int | None, of_event: int | None) -> int:
+    """Return the shard of a market (wire/README.md 6.5): its event's where it does not say, else the first one. Raises
+    Malformed."""
+    index = of_event if of_market is None else of_market
+    if index is None:
+        return 0
+    if not 0 <= index <= EXCHANGE_INDEX_MAX:
+        raise Malformed(f"market {ticker[:40]}: exchange_index {str(index)[:20]} is no shard")
+    return index
 
 
 def grid_of(ticker: str, price_ranges: Sequence[PriceRangeRow]) -> PriceGrid:

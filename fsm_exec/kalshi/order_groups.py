@@ -15,34 +15,39 @@ LIMIT_MIN_E2, LIMIT_MAX_E2 = CountE2(100), CountE2(100_000_000)  # 1 to 1,000,00
 
 
 class KalshiGroups:
-    """Writes raise only ImpossibleRequest, before sending; reads raise VenueError."""
+    """Writes raise only ImpossibleRequest, before sending; reads raise VenueError. `exchange_index` is the shard whose
+    orders a group holds."""
 
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
 
-    async def create(self, limit_e2: CountE2) -> GroupCreateAnswer:
-        """Create a group. An answer that gets lost leaves a group behind that is never used, which is harmless."""
+    async def create(self, limit_e2: CountE2, *, exchange_index: int = 0) -> GroupCreateAnswer:
+        """Create a group: it takes orders of its shard alone. An answer that gets lost leaves a group behind
+        that is never used, which is harmless."""
 
         def made(content: bytes) -> GroupCreated:
             return GroupCreated(translate.order_id_of(decode(content, client_bodies.GroupMade).order_group_id))
 
-        return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
+        body = writes.CreateGroup(
+            contracts_limit_fp=_limit(limit_e2).contracts_limit_fp, exchange_index=exchange_index or None
+        )
+        return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=body)
 
-    async def set_limit(self, group_id: str, limit_e2: CountE2) -> GroupAnswer:
+    async def set_limit(self, group_id: str, limit_e2: CountE2, *, exchange_index: int = 0) -> GroupAnswer:
         """Set the group's limit. One that the fills of the last 15 s exceed already triggers the group."""
-        return await self._change("PUT", group_id, "/limit", _limit(limit_e2))
+        return await self._change("PUT", group_id, "/limit", _limit(limit_e2), exchange_index)
 
-    async def reset(self, group_id: str) -> GroupAnswer:
+    async def reset(self, group_id: str, *, exchange_index: int = 0) -> GroupAnswer:
         """Set the group's counter to zero; a triggered group takes orders again."""
-        return await self._change("PUT", group_id, "/reset", {})
+        return await self._change("PUT", group_id, "/reset", {}, exchange_index)
 
-    async def trigger(self, group_id: str) -> GroupAnswer:
+    async def trigger(self, group_id: str, *, exchange_index: int = 0) -> GroupAnswer:
         """Cancel all orders of the group; it takes no more until it is reset."""
-        return await self._change("PUT", group_id, "/trigger", {})
+        return await self._change("PUT", group_id, "/trigger", {}, exchange_index)
 
-    async def delete(self, group_id: str) -> GroupAnswer:
+    async def delete(self, group_id: str, *, exchange_index: int = 0) -> GroupAnswer:
         """Delete the group, which cancels its orders too."""
-        return await self._change("DELETE", group_id, "", None)
+        return await self._change("DELETE", group_id, "", None, exchange_index)
 
     async def fetch(self, group_id: str) -> OrderGroup:
         """Fetch one group, with the ids of its orders."""
@@ -53,6 +58,7 @@ class KalshiGroups:
             limit_e2=_limit_of(group_id, body.contracts_limit_fp),
             cancels_by_itself=bool(body.is_auto_cancel_enabled),
             order_ids=tuple(body.orders or ()),
+            exchange_index=body.exchange_index or 0,
         )
 
     async def fetch_all(self) -> tuple[OrderGroup, ...]:
@@ -62,13 +68,16 @@ class KalshiGroups:
                 group_id=row.id,
                 limit_e2=_limit_of(row.id, row.contracts_limit_fp),
                 cancels_by_itself=bool(row.is_auto_cancel_enabled),
+                exchange_index=row.exchange_index or 0,
             )
             for row in page.order_groups
             if row.id
         )
 
-    async def _change(self, method: str, group_id: str, action: str, body: object) -> GroupAnswer:
+    async def _change(self, method: str, group_id: str, action: str, body: object, exchange_index: int) -> GroupAnswer:
+        """A group of another shard than the first is only found on its own (wire/README.md 4.3)."""
         translate.check_group_id(group_id)
+        query = {"exchange_index": str(exchange_index)} if exchange_index else None
 
         def changed(content: bytes) -> GroupChanged:
             if not isinstance(decode(content, dict), dict) or b"error" in content:
@@ -76,7 +85,7 @@ class KalshiGroups:
             return GroupChanged(group_id)
 
         return await self._endpoints.send_write(
-            "group_change", method, f"{GROUPS}/{group_id}{action}", changed, body=body
+            "group_change", method, f"{GROUPS}/{group_id}{action}", changed, query=query, body=body
         )
 
 

@@ -130,6 +130,7 @@ class Group(msgspec.Struct, kw_only=True):
     is_auto_cancel_enabled: bool | None = None
     orders: list[str] | None = None
     contracts_limit_fp: str | None = None
+    exchange_index: int | None = None
 
 
 class Groups(msgspec.Struct, kw_only=True):
@@ -148,6 +149,7 @@ class Market(msgspec.Struct, kw_only=True):
     close_time: str | None = None
     volume_24h_fp: str | None = None
     fee_waiver_expiration_time: str | None = None
+    exchange_index: int | None = None
 
 
 class MarketBody(msgspec.Struct, kw_only=True):
@@ -161,6 +163,7 @@ class Event(msgspec.Struct, kw_only=True):
     series_ticker: str | None = None
     fee_type_override: str | None = None
     fee_multiplier_override: Decimal | None = None
+    exchange_index: int | None = None
 
 
 class EventBody(msgspec.Struct, kw_only=True):

@@ -118,13 +118,14 @@ class QueuePosition(msgspec.Struct, frozen=True):
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Orders that may fill `limit_e2` contracts together in any 15 s; beyond that all are cancelled. `order_ids` None:
-    a listing, which does not name them."""
+    """Orders of one shard that may fill `limit_e2` contracts together in any 15 s; beyond that all are cancelled.
+    `order_ids` None: a listing, which does not name them."""
 
     group_id: str
     limit_e2: CountE2 | None
     cancels_by_itself: bool
     order_ids: tuple[str, ...] | None = None
+    exchange_index: int = 0
 
 
 class GroupCreated(msgspec.Struct, frozen=True):
