@@ -140,6 +140,7 @@ class ExchangeFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     dead_writes: Episode = Episode()
     silent_account: Episode = Episode()
     silent_stream: Episode = Episode()
+    maintenance: Episode = Episode()
     clock_skew: Episode = Episode()
     skew_ms: Annotated[int, msgspec.Meta(ge=-3_600_000, le=3_600_000)] = 60_000
     close_after_ms: Ms = 0

@@ -71,12 +71,24 @@ class Authenticator:
         none."""
         private = _draw_key(key_type) if private_key_pem is None else _load_key(private_key_pem)
         account = self._exchange.add_account(cash)
+        return account, self._add_key(account, private)
+
+    def create_key(self, account: Account, key_type: KeyType = "rsa") -> Credentials:
+        """Give an account one more key, a fresh one."""
+        return self._add_key(account, _draw_key(key_type))
+
+    def revoke_key(self, api_key_id: str) -> None:
+        """Refuse from now on whoever signs with this key. Connections that are open stay. Raises KeyError for an
+        unknown one."""
+        del self._keys[api_key_id]
+
+    def _add_key(self, account: Account, private: RSAPrivateKey | Ed25519PrivateKey) -> Credentials:
         api_key_id = self._exchange.ids.new("api_key")
         self._keys[api_key_id] = (private.public_key(), account)
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return account, Credentials(api_key_id, pem)
+        return Credentials(api_key_id, pem)
 
     def keys_of(self, account: Account) -> list[str]:
         """Return the ids of an account's keys."""

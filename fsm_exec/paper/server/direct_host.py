@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 import httpx
 import trio
+from trio_websocket import ConnectionRejected
 
+from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator, unknown_key
 from fsm_exec.paper.server.frame_pair import FrameEnd
@@ -28,6 +30,7 @@ from fsm_exec.paper.server.ws import MemberSession
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.encoding import encode, error_body
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.wire.answer import Answer
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH
@@ -75,13 +78,21 @@ class DirectHost:
         self.transport = DirectTransport(RestApp(gateway, gate), gate)
 
     async def dial(self, _: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> FrameEnd:
-        """Open a connection. Raises ApiError where a handshake would be refused."""
+        """Open a connection. Raises ConnectionRejected, as a refused handshake does."""
         shown = {name.decode().lower(): value.decode() for name, value in headers}
-        account = self._gate.authenticate(shown, "GET", WS_PATH)
+        try:
+            self._gateway.exchange.require_up()
+            account = self._gate.authenticate(shown, "GET", WS_PATH)
+        except ApiError as refusal:
+            raise ConnectionRejected(refusal.status, (), encode(error_body(refusal))) from None
         client, server = FrameEnd.pair()
-        self._nursery.start_soon(MemberSession(self._gateway, account, server, self._carrier.carry).run)
+        self._nursery.start_soon(self._serve, account, server)
         await trio.lowlevel.checkpoint()
         return client
+
+    async def _serve(self, account: Account, server: FrameEnd) -> None:
+        await MemberSession(self._gateway, account, server, self._carrier.carry).run()
+        await server.aclose()
 
 
 class Carrier:

@@ -115,6 +115,7 @@ class RestApp:
 
     def _reader(self, read: Read, *, private: bool) -> Endpoint:
         async def answer(target: RequestTarget, caller: Caller, _: object) -> Reply:
+            self._gateway.exchange.require_up()
             member = caller.authenticate() if private else None
             payer = member if private else caller.find_claimed()
             self._gate.rate_limiter.charge(payer, "read", read.cost)
@@ -127,6 +128,7 @@ class RestApp:
 
     def _writer(self, write: Write) -> Endpoint:
         async def answer(target: RequestTarget, caller: Caller, receive_body: Callable[[], Awaitable[bytes]]) -> Reply:
+            self._gateway.exchange.require_up()
             member = caller.authenticate()
             if isinstance(write.cost, int):
                 self._gate.rate_limiter.charge(member, "write", write.cost)

@@ -33,6 +33,7 @@ class VenueFaults:
         self._schedule_outage("dead writes", faults.dead_writes, "writes")
         self._schedule_outage("silent account", faults.silent_account, "account frames")
         self._schedule_outage("silent stream", faults.silent_stream, "account frames", "market frames")
+        self._schedule("maintenance", faults.maintenance, exchange.begin_maintenance, exchange.end_maintenance)
         self._schedule("clock skew", faults.clock_skew, lambda: self._skew(faults.skew_ms), lambda: self._skew(0))
         for after_ms, name, action in (
             (faults.grid_after_ms, "grid", self._change_grids),

@@ -61,6 +61,7 @@ class WsHandler:
             return None
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers}
         try:
+            self._gateway.exchange.require_up()
             return self._gate.authenticate(headers, "GET", WS_PATH)
         except ApiError as refusal:
             body = encode(error_body(refusal))
@@ -97,13 +98,17 @@ class MemberSession(Generic[C]):
         self._commands = CommandHandler(gateway.exchange, account, self._outbox, gateway.clock)
 
     async def run(self) -> None:
+        hang_up = trio.Event()
+        self._exchange.hang_ups.add(hang_up.set)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._run_part, nursery, self._receive_commands)
                 nursery.start_soon(self._run_part, nursery, self._send)
                 nursery.start_soon(self._run_part, nursery, self._send_heartbeats)
                 nursery.start_soon(self._run_part, nursery, self._outbox.overflowed.wait)
+                nursery.start_soon(self._run_part, nursery, hang_up.wait)
         finally:
+            self._exchange.hang_ups.discard(hang_up.set)
             self._commands.close_all()
 
     async def _run_part(self, nursery: trio.Nursery, part: Callable[[], Awaitable[None]]) -> None:

@@ -6,6 +6,8 @@ trading resumes the book is set to it. Orders that rest stay, but for those that
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from fsm_exec.core.errors import UserError
@@ -24,13 +26,16 @@ VALUES_E4: dict[MarketResult, PriceE4] = {"yes": ONE_DOLLAR_E4, "no": PriceE4(0)
 
 
 class Lifecycle(Trading):
-    """`exchange_active` false: nothing works. `trading_active` false: only cancels do."""
+    """`exchange_active` false: nothing works. `trading_active` false: only cancels do. `in_maintenance`: not even reads
+    do. `hang_ups` ends each connection that is open; who opens one adds to it."""
 
     def __init__(self, timeline: Timeline, *, seed: int = 0) -> None:
         super().__init__(timeline, seed=seed)
         self.exchange_active = True
         self.trading_active = True
+        self.in_maintenance = False
         self.resume_us: int | None = None
+        self.hang_ups: set[Callable[[], None]] = set()
 
     # Pauses
 
@@ -55,6 +60,23 @@ class Lifecycle(Trading):
         self.exchange_active = True
         self.resume_us = None
         self._sync_paused_books()
+
+    def begin_maintenance(self, *, resume_us: int | None = None) -> None:
+        """Take the exchange down: it pauses, everything but its status is answered 503, and connections end."""
+        self.in_maintenance = True
+        self.pause_exchange(resume_us=resume_us)
+        for hang_up in list(self.hang_ups):
+            hang_up()
+
+    def end_maintenance(self) -> None:
+        """Bring the exchange up again; trading goes on unless it is paused for itself."""
+        self.in_maintenance = False
+        self.resume_exchange()
+
+    def require_up(self) -> None:
+        """Raises ApiError 503 during a maintenance."""
+        if self.in_maintenance:
+            raise errors.unavailable()
 
     def require_exchange(self) -> None:
         """Raises ApiError 409 while the exchange is paused."""
