@@ -1,0 +1,210 @@
+"""The lease record: one leader, whatever two hosts do at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.leadership import LeadershipUnknown
+from fsm_exec.standby.lease import RECORD, Lease, LeaseHeld
+from fsm_exec.standby.lease_record import ExpiryWatch, LeaseHolder
+from fsm_exec.standby.places.file_place import FilePlace
+from fsm_exec.standby.places.memory_place import MemoryPlace
+from fsm_exec.standby.places.place import Place, PlaceChanged, PlaceUnreachable
+
+LOG = structlog.wrap_logger(structlog.ReturnLogger(), processors=[])
+OpenPlace = Callable[[], Place]
+
+
+@pytest.fixture(params=["file", "memory"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> OpenPlace:
+    """Opens the same place for one host after the other."""
+    if request.param == "memory":
+        place = MemoryPlace()
+        return lambda: place
+    return lambda: FilePlace(tmp_path)
+
+
+def lease(place: Place, name: str, instance: str = "", lease_s: int = 30) -> Lease:
+    holder = LeaseHolder(name=name, host=f"host-{name}", pid=1, database="/d.sqlite", instance=instance)
+    return Lease(place, holder, lambda: 1_700_000_000_000_000, LOG, lease_s=lease_s)
+
+
+async def test_of_many_who_begin_at_once_one_leads(shared: OpenPlace) -> None:
+    """Twenty acquire the same record at the same time: one has it, the others are refused by a line that names it."""
+    leases = [lease(shared(), str(number)) for number in range(20)]
+    refused: list[str] = []
+
+    async def acquire(one: Lease) -> None:
+        try:
+            await one.acquire()
+        except LeaseHeld as held:
+            refused.append(str(held))
+
+    async with trio.open_nursery() as nursery:
+        for one in leases:
+            nursery.start_soon(acquire, one)
+    leading = [one for one in leases if one.term]
+    assert (len(leading), leading[0].term, len(refused)) == (1, 1, 19)
+    assert all(f"host-{leading[0].holder.name}" in line for line in refused)
+
+
+async def test_every_takeover_has_a_term_of_its_own(shared: OpenPlace) -> None:
+    """Ten take over at the same time: all lead for a moment, each in another term, and only the last still does."""
+    leases = [lease(shared(), str(number)) for number in range(10)]
+
+    async def take_over(one: Lease) -> None:
+        while True:
+            try:
+                await one.acquire(take_over=True)
+                return
+            except PlaceUnreachable:  # it changed five times meanwhile
+                continue
+
+    async with trio.open_nursery() as nursery:
+        for one in leases:
+            nursery.start_soon(take_over, one)
+    assert sorted(one.term for one in leases) == list(range(1, 11))
+    last = max(leases, key=lambda one: one.term)
+    for one in leases:
+        leader = await one.who_leads()
+        assert (leader is None) == (one is last)
+        fenced_by = await one.renew()
+        assert (fenced_by is None) == (one is last)
+
+
+async def test_a_restart_on_the_same_database_leads_again(shared: OpenPlace) -> None:
+    """The engine of the same database file may lead at once, in a new term; another database's may not."""
+    first = lease(shared(), "first", instance="aaaaaaaaaa")
+    await first.acquire()
+    again = lease(shared(), "again", instance="aaaaaaaaaa")
+    replaced = await again.acquire()
+    assert replaced is not None
+    assert (replaced.term, again.term) == (1, 2)
+    with pytest.raises(LeaseHeld, match="--take-over"):
+        await lease(shared(), "other", instance="bbbbbbbbbb").acquire()
+    with pytest.raises(LeaseHeld, match="--take-over"):
+        await lease(shared(), "standby").acquire()
+
+
+async def test_who_was_replaced_is_stopped_by_its_next_renewal(autojump_clock: MockClock) -> None:
+    """The loop of the replaced engine calls `stop` with the new leader within a third of the lease, and ends."""
+    place = MemoryPlace()
+    old, new = lease(place, "old"), lease(place, "new")
+    await old.acquire()
+    stopped: list[tuple[str, float]] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(old.run, lambda leader: stopped.append((leader.holder, trio.current_time())))
+        await trio.sleep(55)
+        await new.acquire(take_over=True)
+        began_s = trio.current_time()
+    ((holder, at_s),) = stopped
+    assert "host-new" in holder
+    assert at_s - began_s <= 10
+
+
+async def test_an_unreachable_record_is_said_and_stops_nobody(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """With the share gone the engine goes on, says since when, and makes no record of its own when it comes back
+    empty; once the record is back it is renewed, and the trouble is over."""
+    autojump_clock.autojump_threshold = float("inf")
+    directory = tmp_path / "share"
+    directory.mkdir()
+    one = lease(FilePlace(directory), "one")
+    await one.acquire()
+    away = directory.rename(tmp_path / "away")
+    with pytest.raises(PlaceUnreachable):
+        await one.renew()
+    with pytest.raises(LeadershipUnknown):
+        await one.who_leads()
+    said = one.trouble()
+    assert said is not None
+    assert "a standby may take over" in said
+    directory.mkdir()
+    with pytest.raises(PlaceUnreachable, match="gone"):
+        await one.renew()
+    directory.rmdir()
+    away.rename(directory)
+    assert await one.renew() is None
+    assert one.trouble() is None
+
+
+def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A share that is not mounted is no place: a directory made in its stead would be shared with nobody."""
+    with pytest.raises(UserError, match="mount the share"):
+        FilePlace(tmp_path / "share")
+
+
+async def test_what_is_no_record_is_refused_by_one_line(tmp_path: Path) -> None:
+    """A foreign file, and a record of a later format, are refused with the place's name; neither is overwritten."""
+    for text, words in ((b"hello", "no lease record"), (None, "format 2")):
+        one = lease(FilePlace(tmp_path), "one")
+        if text is None:
+            (tmp_path / RECORD).unlink()
+            await one.acquire()
+            found = await one.load()
+            assert found is not None
+            text = msgspec.json.encode(msgspec.structs.replace(found[0], format=2))
+        (tmp_path / RECORD).write_bytes(text)
+        for act in (one.acquire, one.renew):
+            with pytest.raises(UserError, match=words):
+                await act()
+        assert (tmp_path / RECORD).read_bytes() == text
+
+
+async def test_a_write_over_another_state_is_refused(shared: OpenPlace) -> None:
+    """A write names what it replaces: nothing, or one state; whoever comes second is refused, and what stands stays."""
+    place = shared()
+    tag = await place.save("keys/a", b"1", None)
+    with pytest.raises(PlaceChanged):
+        await place.save("keys/a", b"2", None)
+    newer = await place.save("keys/a", b"3", tag)
+    with pytest.raises(PlaceChanged):
+        await place.save("keys/a", b"4", tag)
+    stored = await place.load("keys/a")
+    assert stored is not None
+    assert (stored.content, stored.tag) == (b"3", newer)
+    assert await place.load_names("keys") == ["keys/a"]
+    await place.delete("keys/a")
+    await place.delete("keys/a")
+    assert (await place.load("keys/a"), await place.load_names("keys")) == (None, [])
+
+
+async def test_a_successor_finds_the_groups_of_all_before(shared: OpenPlace) -> None:
+    """Order groups are noted beside the record, by every term; the newest are kept, and one is noted once."""
+    first = lease(shared(), "first")
+    await first.acquire()
+    for group in ("a-1", "a-1", "b-2"):
+        await first.note_group(group)
+    second = lease(shared(), "second")
+    await second.acquire(take_over=True)
+    await second.note_group("c-3")
+    assert await second.load_groups() == ["a-1", "b-2", "c-3"]
+    for number in range(80):
+        await second.note_group(f"n{number:02d}")
+    kept = await second.load_groups()
+    assert (len(kept), kept[-1]) == (65, "n79")
+
+
+async def test_a_lease_runs_out_by_the_judges_own_clock() -> None:
+    """It runs out 35 s after the judge has last seen the record change, whatever times are written in it; a renewal
+    begins it anew."""
+    place = MemoryPlace()
+    leader, watch = lease(place, "leader"), ExpiryWatch()
+    await leader.acquire()
+    found = await leader.load()
+    assert found is not None
+    record, tag = found
+    assert watch.left_s(tag, record, 1_000.0) == 35
+    assert watch.left_s(tag, record, 1_034.0) == 1
+    await leader.renew()
+    renewed = await leader.load()
+    assert renewed is not None
+    assert watch.left_s(renewed[1], renewed[0], 1_034.5) == 35
+    assert watch.left_s(renewed[1], renewed[0], 1_069.5) == 0
