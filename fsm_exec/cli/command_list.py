@@ -178,6 +178,11 @@ GROUPS: Final = {
         ),
     },
     "Care": {
+        "init": Place(
+            "setup.init",
+            "init",
+            "Set a daemon up: configuration, key and, where wanted, units; then look at it all.",
+        ),
         "doctor": Place(
             "doctor.command", "doctor", "Look at the installation, the configuration, the key and the exchange."
         ),

@@ -10,12 +10,16 @@ from functools import cache
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
+from fsm_exec.cli.config import Config
 from fsm_exec.cli.main import cli
+from fsm_exec.cli.setup.setting_words import SETTINGS, TABLES
 from tests.house.documents import KINDS, ROOT, Document, documents
 from tests.house.test_docstrings import known
 
+EXAMPLE = Config(environment="demo", api_key_id="k", private_key_path="key.pem")
 README_MAX = 14_000  # bytes: the front page is read whole, or not at all
 ALL = pytest.mark.parametrize("document", documents(), ids=str)
 
@@ -23,6 +27,19 @@ ALL = pytest.mark.parametrize("document", documents(), ids=str)
 def test_the_front_page_is_short() -> None:
     """What does not fit has a folder it is about."""
     assert len((ROOT / "README.md").read_bytes()) <= README_MAX
+
+
+def test_each_setting_is_said_in_words() -> None:
+    """A setting of the configuration stands in the file that `fsm-exec init` writes, with what it is."""
+    named = set(Config.__struct_fields__)
+    tables = {name for name in named if isinstance(getattr(EXAMPLE, name), msgspec.Struct)}
+    below = {
+        f"{table}.{name}"
+        for table in tables
+        for name in getattr(EXAMPLE, table).__struct_fields__
+        if not isinstance(getattr(getattr(EXAMPLE, table), name), dict)
+    }
+    assert (set(TABLES), set(SETTINGS)) == (tables, (named - tables) | below)
 
 
 @ALL

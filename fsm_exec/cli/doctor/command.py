@@ -35,11 +35,11 @@ def doctor(config_path: Path | None, as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def make_checks(config_path: Path | None) -> list[Check]:
-    """Look at everything that a configuration leads to."""
+def make_checks(config_path: Path | None, *, asks_exchange: bool = True) -> list[Check]:
+    """Look at everything that a configuration leads to; the exchange is asked unless told otherwise."""
     checks = list(check_installation(config_path))
     loaded, key = load_usable(config_path)
-    if loaded is not None and key is not None:
+    if asks_exchange and loaded is not None and key is not None:
         checks += trio.run(partial(check_account, loaded, key))
     return checks
 

@@ -1,0 +1,218 @@
+"""`fsm-exec init`: what it writes is read, changes nothing that is there, and says what is so."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from fsm_exec.cli.config import Config, load_config
+from fsm_exec.cli.setup.config_text import config_text
+from fsm_exec.cli.setup.setting_words import CHANNELS
+from fsm_exec.cli.setup.systemd import unit_text
+from fsm_exec.control.limits import ControlLimits
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.kalshi.signing import SigningKey
+from tests.cli.support import COMMAND, environment, run
+from tests.cli.test_documents_run import free_port
+
+BARE = Config(environment="demo", api_key_id="an-id", private_key_path="key.pem")
+SHOWN = re.compile(r"^#(?=[a-z\[])", re.MULTILINE)
+OFF = re.compile(r"^#[a-z].*# off; .*\n", re.MULTILINE)
+
+
+def read(directory: Path, text: str) -> Config:
+    path = directory / "read.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path).config
+
+
+def test_a_written_configuration_is_read_as_what_was_chosen(tmp_path: Path) -> None:
+    """Also with names that TOML must escape."""
+    chosen = msgspec.structs.replace(
+        BARE,
+        private_key_path='a "key" \\ of \u00e4 \x7f.pem',
+        limits=ControlLimits(max_notional_dollars=7),
+        risk=RiskLimits(max_worst_case_account_dollars=55, never_series=("KXA", "KXB")),
+    )
+    assert read(tmp_path, config_text(chosen)) == chosen
+
+
+def test_each_commented_line_is_the_default(tmp_path: Path) -> None:
+    """With the "#" taken away from every line that is not off, the configuration means the same as the bare one."""
+    text = config_text(BARE).replace(CHANNELS, "")
+    opened = read(tmp_path, SHOWN.sub("", OFF.sub("", text)))
+    assert msgspec.structs.replace(opened, risk=RiskLimits()) == BARE
+    assert opened.risk == BARE.risk_limits()
+    assert SHOWN.search(text) is not None
+
+
+def test_each_example_of_what_is_off_is_taken(tmp_path: Path) -> None:
+    """One by one, and a channel: none of them is refused, and none is what holds without it."""
+    text = config_text(BARE)
+    examples = [match[0] for match in OFF.finditer(text) if not match[0].startswith(("#rest_url", "#ws_url"))]
+    assert len(examples) > 10
+    for example in [*examples, CHANNELS]:
+        assert read(tmp_path, text.replace(example, SHOWN.sub("", example))) != BARE, example
+
+
+def key_file(directory: Path) -> Path:
+    """As a browser leaves it: readable by everybody."""
+    path = directory / "downloaded.txt"
+    path.write_bytes(
+        Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    path.chmod(0o644)
+    return path
+
+
+def test_an_account_is_set_up_without_a_question(tmp_path: Path) -> None:
+    """The key is copied for its owner alone, the limits are written, and nothing that is there is written again."""
+    config = tmp_path / "made" / "config.toml"
+    given = ("--api-key-id", "an-id", "--key-file", key_file(tmp_path), "--max-loss-dollars", "50")
+    done = run(tmp_path, "init", "--demo", "--yes", "--offline", *given, "--max-order-dollars", "5", "--config", config)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "ok    key file" in done.stdout, done
+    assert {path.name: path.stat().st_mode & 0o777 for path in config.parent.iterdir()} == {
+        "config.toml": 0o600,
+        "key.pem": 0o600,
+    }
+    assert config.parent.stat().st_mode & 0o777 == 0o700
+    made = load_config(config).config
+    assert (made.limits.max_notional_dollars, made.risk.max_worst_case_account_dollars) == (5, 50)
+    SigningKey.load(config.with_name("key.pem"))
+    before = config.read_bytes()
+    again = run(tmp_path, "init", "--demo", "--yes", *given, "--config", config)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "is there already and stays as it is" in again.stderr
+    assert config.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "nobody can be asked; give --paper, --demo or --production"),
+        (("--demo",), "nobody can be asked; give --api-key-id"),
+        (("--demo", "--api-key-id", "k"), "nobody can be asked; give --key-file"),
+        (("--demo", "--api-key-id", "k", "--key-file", "none.pem"), "--key-file none.pem: cannot be read"),
+        (("--demo", "--api-key-id", "a\nb", "--key-file", "none.pem"), "has characters no id has"),
+        (("--production", "--api-key-id", "k"), "trades with real money: give --allow-real-money too"),
+        (("--demo", "--allow-real-money"), "--allow-real-money goes with --production, not with --demo"),
+        (("--paper", "--api-key-id", "k"), "--paper makes both itself"),
+    ],
+)
+def test_what_is_missing_or_contradicts_is_said(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    """One line, exit code 2, and nothing is written."""
+    config = tmp_path / "made" / "config.toml"
+    done = run(tmp_path, "init", "--offline", *arguments, "--config", config)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert said in done.stderr
+    assert not config.parent.exists()
+
+
+def test_a_paper_exchange_is_set_up_with_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is found sound on the exchange that its unit will serve, units lie where systemd looks, and a second
+    run of it for the system's adds those without touching the rest."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config home"))
+    ports = ("--paper-port", str(free_port()), "--paper-ws-port", str(free_port()))
+    done = run(tmp_path, "init", "--paper", "--yes", *ports, "--systemd", "user")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "fail" not in {line.split()[0] for line in done.stdout.splitlines()}
+    assert "ok    stream" in done.stdout
+    config = tmp_path / "config home" / "fsm-exec" / "config.toml"
+    units = tmp_path / "config home" / "systemd" / "user"
+    assert sorted(path.name for path in units.iterdir()) == ["fsm-exec-paper.service", "fsm-exec.service"]
+    verify("--user", *units.iterdir())
+    before = config.read_bytes()
+    again = run(tmp_path, "init", "--systemd", "system")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert config.read_bytes() == before
+    verify(*(config.with_name(name) for name in ("fsm-exec.service", "fsm-exec-paper.service")))
+    assert f'--key "{config.with_name("paper-key.pem")}" --port {ports[1]} --ws-port {ports[3]}' in served(config)
+    third = run(tmp_path, "init", "--systemd", "user")
+    assert (third.returncode, "stays as it is" in third.stderr) == (2, True)
+
+
+def served(config: Path) -> str:
+    return config.with_name("fsm-exec-paper.service").read_text(encoding="utf-8")
+
+
+def verify(*arguments: str | Path) -> None:
+    """By systemd itself, where it is installed."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        return
+    given = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "/tmp")}
+    command = [analyze, "verify", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=given, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("manager", ["user", "system"])
+def test_a_unit_reads_paths_with_anything_in_them(tmp_path: Path, manager: str) -> None:
+    """Spaces, quotes, percents and dollars of a path are its own, not the unit's."""
+    odd = tmp_path / 'a "b" 100% $HOME \\ c'
+    odd.mkdir()
+    text = unit_text("fsm-exec.service", "user" if manager == "user" else "system", ["serve", str(odd)], "paper")
+    (tmp_path / "fsm-exec.service").write_text(text, encoding="utf-8")
+    verify(*(["--user"] if manager == "user" else []), tmp_path / "fsm-exec.service")
+    (line,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
+    assert line.endswith('a \\"b\\" 100%% $$HOME \\\\ c"')
+
+
+def test_a_person_is_asked(tmp_path: Path) -> None:
+    """At a terminal each thing that is missing is asked for; real money wants a word."""
+    key = key_file(tmp_path)
+    answers = ["production", "yes"]
+    said = at_terminal(tmp_path, answers, "init", "--offline", "--config", str(tmp_path / "made" / "config.toml"))
+    assert "Which exchange" in said
+    assert 'Type "production" to go on' in said
+    assert "nothing was written; fsm-exec init --demo trades with play money" in said
+    assert not (tmp_path / "made").exists()
+    answers = ["demo", "7", "70", "an-id", str(key)]
+    said = at_terminal(tmp_path, answers, "init", "--offline", "--config", str(tmp_path / "made" / "config.toml"))
+    made = load_config(tmp_path / "made" / "config.toml").config
+    assert (made.environment, made.api_key_id, made.limits.max_notional_dollars) == ("demo", "an-id", 7)
+    assert "next:" in said
+
+
+def at_terminal(directory: Path, answers: list[str], *arguments: str) -> str:
+    """What is seen at a terminal at which these answers are typed, one a question."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=directory,
+        env=environment(),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        close_fds=True,
+    )
+    os.close(theirs)
+    os.write(ours, "".join(f"{answer}\n" for answer in answers).encode())
+    said = b""
+    ends_by = time.monotonic() + 120
+    try:
+        while time.monotonic() < ends_by:
+            try:
+                more = os.read(ours, 65_536)
+            except OSError:  # nobody has it open any more
+                break
+            said += more
+        process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return said.decode()
