@@ -118,6 +118,7 @@ async def open_session(
     risk: RiskLimits | None = None,
     tapes: TapeSetup | None = None,
     rewards: bool | None = None,
+    host_lease_s: int = 0,
 ) -> AsyncIterator[Session]:
     """An engine on `store` and on the exchange that `access` leads to; leaving the block ends it (see `open_engine`,
     also for the errors, and `connect`).
@@ -125,7 +126,8 @@ async def open_session(
     `methods` finds the algorithm of a stored method. With `depth` the markets are watched beside the executions, and
     depth, forecasts and markouts stored. With `risk` the account's books are kept and its limits hold. With `true_us`
     the wall follows that clock (`system_us`: the machine's). With `tapes` the frames of worked markets are kept.
-    `rewards`: what the exchange's programmes pay is measured; None: if the markets are watched.
+    `rewards`: what the exchange's programmes pay is measured; None: if the markets are watched. `host_lease_s`: a
+    resting order ends by itself at most so many seconds ahead; 0: when its execution is over.
     """
     async with AsyncExitStack() as stack:
         recorder = None
@@ -149,6 +151,7 @@ async def open_session(
                 account=None if risk is None else AccountSetup(store, risk),
                 tape_recorder=recorder,
                 rewards=store if (depth is not None if rewards is None else rewards) else None,
+                host_lease_s=host_lease_s,
             ) as engine,
             trio.open_nursery() as nursery,
         ):

@@ -26,6 +26,7 @@ from fsm_exec.kalshi.signing import check_key_id
 from fsm_exec.recordings.tape_writer import TapeSettings
 from fsm_exec.runtime.archivist import ArchiveSettings
 from fsm_exec.runtime.book_recorder import DepthSettings
+from fsm_exec.runtime.order_lease import LeaseSettings
 
 CONFIG_VARIABLE: Final = "FSM_EXEC_CONFIG"
 FILE_NAME: Final = "config.toml"
@@ -61,7 +62,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
     `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults;
     `[page]` where its page is, `[alerts]` who hears of what, `[telemetry]` who takes spans, `[tapes]` whether
-    the frames of worked markets are kept, `[archive]` when what is over moves into archives."""
+    the frames of worked markets are kept, `[archive]` when what is over moves into archives, `[execution]` how long
+    its orders outlive this host."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -78,6 +80,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     telemetry: TelemetrySettings = TelemetrySettings()
     tapes: TapeSettings = TapeSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    execution: LeaseSettings = LeaseSettings()
 
     def risk_limits(self) -> RiskLimits:
         """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing

@@ -17,6 +17,7 @@ from fsm_exec.core.market.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signed_http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Query, SignedHttp
+from fsm_exec.kalshi.token_costs import Rank
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.kalshi.write_outcomes import (
     NETWORK_ERRORS,
@@ -60,10 +61,11 @@ class Endpoints:
         body: object = None,
         orders: int | None = None,
         not_after_us: int | None = None,
+        rank: Rank | None = None,
     ) -> Success | Refused | NotSent | Unknown:
         """Send one write. `success` parses the body of a success, raising Malformed or UnitError. `orders` is the
-        number of orders of a batch. After `not_after_us` nothing is sent. Raises only ImpossibleRequest, before
-        sending."""
+        number of orders of a batch. After `not_after_us` nothing is sent; `rank` as in `SignedHttp.send`. Raises only
+        ImpossibleRequest, before sending."""
         content = None if body is None else msgspec.json.encode(body)
         try:
             answer = await self._http.send(
@@ -74,6 +76,7 @@ class Endpoints:
                 body=content,
                 orders=orders,
                 not_after_us=not_after_us,
+                rank=rank,
             )
         except NETWORK_ERRORS as error:
             return judge_network(error)

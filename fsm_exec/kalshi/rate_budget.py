@@ -1,11 +1,13 @@
 """The rate budget: every request waits here until the exchange's token buckets have room for it (wire/README.md 11).
 
-There are two buckets, read and write. Waiting requests are served by urgency, cancels before amends before creates, and
-among equals in order of arrival. A share of the write bucket is reserved for cancels, so that a rush of new orders
-never delays taking old ones back. Waiting is on trio's clock; all figures are integers.
+There are two buckets, read and write. Waiting requests are served by urgency, cancels before amends before creates,
+renewals of orders that can wait last, and among equals in order of arrival. A share of the write bucket is reserved for
+cancels, so that a rush of new orders never delays taking old ones back. Waiting is on trio's clock; all figures are
+integers.
 
 A place or an amend that finds no tokens for TOKEN_WAIT_MAX_S is given up as proven not sent: the market has moved on
-since it was decided, and a decision made now is worth more.
+since it was decided, and a decision made now is worth more. A renewal is given up after RENEWAL_WAIT_MAX_S: while it
+waits its order can be neither moved nor cancelled.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from fsm_exec.core.market.account import BudgetFacts
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.token_bucket import MT_PER_TOKEN, TokenBucket
-from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, TokenCosts
+from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, Rank, TokenCosts
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCosts
 
@@ -32,6 +34,12 @@ WRITE_DEFAULT: Final = BucketLimits(refill_rate=100, bucket_capacity=100)
 CANCEL_SHARE_PER_MILLE: Final = 200
 """The share of the write bucket that only cancels may spend: at the lowest tier 20 tokens, ten cancels at once."""
 TOKEN_WAIT_MAX_S: Final = 5  # of a create or an amend
+RENEWAL_WAIT_MAX_S: Final = 1
+PATIENCE_S: Final[dict[Rank, int]] = {
+    "amend": TOKEN_WAIT_MAX_S,
+    "create": TOKEN_WAIT_MAX_S,
+    "renewal": RENEWAL_WAIT_MAX_S,
+}
 JITTER_MS: Final = 100
 """Requests do not arrive in the rhythm they were sent in: the first of a burst dials, the next find a connection. So
 the exchange may see them within a span shorter by this, and our bucket is smaller by what refills in it."""
@@ -39,6 +47,7 @@ MARGIN_PER_MILLE_MAX: Final = 100  # of the capacity
 BATCH_MAX: Final = 100  # orders in one batch: each of them has to be looked up if the answer is lost
 ONE_PLACE: Final = "/portfolio/events/orders"
 ONE_CANCEL: Final = "/portfolio/events/orders/order"
+ONE_AMEND: Final = "/portfolio/events/orders/order/amend"
 BATCH_CANCEL: Final = "/portfolio/events/orders/batched"
 TOKENS_MAX: Final = 10**9  # a limit beyond it is taken for a mistake
 
@@ -77,18 +86,21 @@ class RateBudget:
         self._queues = {"read": _Queue(READ_DEFAULT), "write": _Queue(WRITE_DEFAULT)}
         self._single_costs = self._costs_of_singles()
 
-    async def spend(self, method: str, path: str, orders: int | None = None) -> Charge:
+    async def spend(self, method: str, path: str, orders: int | None = None, rank: Rank | None = None) -> Charge:
         """Wait until the request may be sent, take its tokens, and say which they were.
 
-        `orders` is the number of orders of a batch. Raises NoTokens, and ImpossibleRequest for a batch that fits the
-        bucket not even when it is full.
+        `orders` is the number of orders of a batch; `rank` is given where it is not the path's. Raises NoTokens, and
+        ImpossibleRequest for a batch that fits the bucket not even when it is full.
         """
         charge = self._costs.charge_for(method, path, orders)
+        if rank is not None:
+            charge = charge._replace(rank=rank)
         queue = self._queues[charge.bucket]
         queue.check_batch(charge, self._costs.default)
         if not await queue.wait_for(charge, self._costs.default):
-            self._log.warning("no_tokens", bucket=charge.bucket, rank=charge.rank, within_s=TOKEN_WAIT_MAX_S)
-            raise NoTokens(f"no tokens to {charge.rank} within {TOKEN_WAIT_MAX_S} s")
+            within_s = PATIENCE_S[charge.rank]
+            self._log.warning("no_tokens", bucket=charge.bucket, rank=charge.rank, within_s=within_s)
+            raise NoTokens(f"no tokens for a {charge.rank} within {within_s} s")
         return charge
 
     def record_rate_limited(self, bucket: BucketName) -> None:
@@ -111,16 +123,17 @@ class RateBudget:
         self._costs.set_published(costs)
         self._single_costs = self._costs_of_singles()
 
-    def _costs_of_singles(self) -> tuple[int, int]:
-        """Return the tokens of one place and of one cancel. They are kept, because every decision reads them."""
-        place, cancel = (
-            self._costs.charge_for(*one, None).tokens for one in (("POST", ONE_PLACE), ("DELETE", ONE_CANCEL))
+    def _costs_of_singles(self) -> tuple[int, int, int]:
+        """Return the tokens of a place, a cancel and an amend. They are kept, because every decision reads them."""
+        place, cancel, amend = (
+            self._costs.charge_for(*one, None).tokens
+            for one in (("POST", ONE_PLACE), ("DELETE", ONE_CANCEL), ("POST", ONE_AMEND))
         )
-        return place, cancel
+        return place, cancel, amend
 
     def facts(self) -> BudgetFacts:
         """Return the state of the write bucket, in whole tokens."""
-        place, cancel = self._single_costs
+        place, cancel, amend = self._single_costs
         write = self._queues["write"].statistics()
         return BudgetFacts(
             write_left=max(0, write.level_mt // MT_PER_TOKEN),
@@ -128,6 +141,7 @@ class RateBudget:
             write_capacity=write.capacity_mt // MT_PER_TOKEN,
             place_tokens=place,
             cancel_tokens=cancel,
+            amend_tokens=amend,
             cancel_reserve=self._queues["write"].reserve_mt(self._costs.default) // MT_PER_TOKEN,
         )
 
@@ -173,7 +187,7 @@ class _Queue:
         waiter = _Waiter(URGENCY[charge.rank], self._number)
         self._number += 1
         insort(self._waiters, waiter, key=lambda other: other.order)
-        patience_s = TOKEN_WAIT_MAX_S if charge.rank in ("amend", "create") else float("inf")
+        patience_s = PATIENCE_S.get(charge.rank, float("inf"))
         taken = False
         try:
             if self._waiters[0] is waiter:  # the common case: the queue is empty, and there are tokens

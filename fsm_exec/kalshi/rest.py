@@ -32,6 +32,7 @@ from fsm_exec.kalshi.listings import Listings
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signed_http import SignedHttp
 from fsm_exec.kalshi.terms_reader import TermsReader
+from fsm_exec.kalshi.token_costs import Rank
 from fsm_exec.wire import client_bodies
 from fsm_exec.wire.field_values import required_text
 
@@ -71,8 +72,9 @@ class KalshiRest:
             )
 
         body, path = translate.amend_order(order), f"{ORDERS}/{order.order_id}/amend"
+        rank: Rank | None = "renewal" if order.can_wait else None
         return await self.endpoints.send_write(
-            "amend", "POST", path, amended, body=body, not_after_us=order.not_after_us
+            "amend", "POST", path, amended, body=body, not_after_us=order.not_after_us, rank=rank
         )
 
     async def decrease(self, order: DecreaseOrder) -> DecreaseAnswer:

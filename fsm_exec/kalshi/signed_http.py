@@ -17,7 +17,7 @@ from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.rate_budget import TOKEN_WAIT_MAX_S, RateBudget
 from fsm_exec.kalshi.signing import EXPIRED, ignore_expired_signature
-from fsm_exec.kalshi.token_costs import Charge
+from fsm_exec.kalshi.token_costs import Charge, Rank
 from fsm_exec.wire.answer import Answer
 from fsm_exec.wire.rest import API_PREFIX, error_detail
 
@@ -85,15 +85,16 @@ class SignedHttp:
         body: bytes | None = None,
         orders: int | None = None,
         not_after_us: int | None = None,
+        rank: Rank | None = None,
     ) -> Answer:
         """Wait for tokens, send one request and read its answer; `orders` is the number of orders of a batch,
-        `not_after_us` the wall time from which on it is not sent any more.
+        `not_after_us` the wall time from which on it is not sent any more, `rank` its urgency if not the path's.
 
         Raises httpx errors (`answers.NETWORK_ERRORS`), httpx.ReadTimeout also when `within_s` after sending is over
         before the whole answer is there, and NoTokens, TooLate and ImpossibleRequest before anything is sent.
         """
         asked_us = self._wall_us()
-        charge = await self.budget.spend(method, path, orders)
+        charge = await self.budget.spend(method, path, orders, rank)
         if charge.rank == "cancel":
             return await self._send(charge, asked_us, method, path, within_s, query, body, not_after_us)
         await self._wait_for_room()
@@ -127,7 +128,7 @@ class SignedHttp:
             raise TooLate("its time had passed before it could be sent")
         # What adds or changes is dated before the wait: core counts from its decision how long such a write may still
         # be accepted, and a later signature would be good for longer. A cancel may arrive at any time.
-        signed_us = asked_us if charge.rank in ("amend", "create") else self._wall_us()
+        signed_us = asked_us if charge.rank in ("amend", "create", "renewal") else self._wall_us()
         params = list(query.items()) if isinstance(query, Mapping) else query or ()
         with trio.move_on_after(within_s):
             crashpoint("send.before")

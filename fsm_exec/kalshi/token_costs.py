@@ -14,9 +14,9 @@ from fsm_exec.wire.account import EndpointCosts
 from fsm_exec.wire.rest import API_PREFIX
 
 BucketName: TypeAlias = Literal["read", "write"]
-Rank: TypeAlias = Literal["cancel", "amend", "create", "read"]
+Rank: TypeAlias = Literal["cancel", "amend", "create", "renewal", "read"]
 
-URGENCY: Final[dict[Rank, int]] = {"cancel": 0, "amend": 1, "create": 2, "read": 0}
+URGENCY: Final[dict[Rank, int]] = {"cancel": 0, "amend": 1, "create": 2, "renewal": 3, "read": 0}
 DEFAULT_COST: Final = 10
 COST_MAX: Final = 10_000  # tokens for one request: more is taken for a mistake
 

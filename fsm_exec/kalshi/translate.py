@@ -29,6 +29,7 @@ from fsm_exec.core.values.times import is_time
 from fsm_exec.core.values.units import (
     ONE_DOLLAR_E4,
     US_PER_MS,
+    US_PER_S,
     CountE2,
     Outcome,
     PriceE4,
@@ -94,8 +95,7 @@ def create_order(order: PlaceOrder) -> rest.CreateOrder:
         raise ImpossibleRequest(f"{order.time_in_force} and reduce only: only IOC may be")
     if order.order_group_id is not None:
         check_group_id(order.order_group_id)
-    if order.expiration_s is not None and not 0 < order.expiration_s * 1_000 < TIME_MAX_MS:
-        raise ImpossibleRequest(f"expiration {order.expiration_s} is no unix time in seconds")
+    _check_expiration(order.expiration_s)
     return rest.CreateOrder(
         ticker=order.ticker,
         side=book_side(order.outcome),
@@ -113,15 +113,17 @@ def create_order(order: PlaceOrder) -> rest.CreateOrder:
 
 
 def amend_order(order: AmendOrder) -> rest.AmendOrder:
-    """Return the body that amends `order`. Its expiration and client id are left out, which keeps them (wire/README.md
-    4.1). Raises ImpossibleRequest."""
+    """Return the body that amends `order`. Its client id is left out, which keeps it; so is its expiration if it is to
+    stay (wire/README.md 4.1). Raises ImpossibleRequest."""
     check_order_id(order.order_id)
+    _check_expiration(order.expiration_s)
     _check_priced(order.ticker, order.price_e4, order.total_e2)
     return rest.AmendOrder(
         ticker=order.ticker,
         side=book_side(order.outcome),
         price=format_price(in_outcome(order.price_e4, order.outcome)),
         count=format_count(order.total_e2),
+        expiration_time=order.expiration_s,
     )
 
 
@@ -169,6 +171,11 @@ def is_ticker(text: str) -> bool:
 
 def book_side(outcome: Outcome) -> rest.BookSide:
     return "bid" if outcome == "yes" else "ask"
+
+
+def _check_expiration(expiration_s: int | None) -> None:
+    if expiration_s is not None and not 0 < expiration_s * 1_000 < TIME_MAX_MS:
+        raise ImpossibleRequest(f"expiration {expiration_s} is no unix time in seconds")
 
 
 def _check_priced(ticker: str, price: PriceE4, count: CountE2) -> None:
@@ -241,7 +248,21 @@ def order_report(row: client_bodies.Order, as_of_us: int) -> OrderReport:
             remaining_e2=remaining,
             at_us=as_of_us if changed_us is None else max(as_of_us, changed_us),
             changed_at_us=changed_us,
+            expiration_s=_stated_expiration_s(row.expiration_time),
         )
+
+
+def _stated_expiration_s(stated: object) -> int | None:
+    """Return when an order ends by itself, in unix seconds, from a time as text or in milliseconds. The rest is good
+    without it, so one that makes no sense counts as not stated."""
+    if isinstance(stated, int) and not isinstance(stated, bool) and 0 < stated < TIME_MAX_MS:
+        return stated // 1_000
+    if not isinstance(stated, str) or not stated:
+        return None
+    try:
+        return time_us(stated) // US_PER_S
+    except (Malformed, UnitError):
+        return None
 
 
 def fill_report(row: client_bodies.Fill, as_of_us: int) -> FillReport:
@@ -292,6 +313,7 @@ def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
             remaining_e2=remaining,
             at_us=moment_us(now_us, message.last_updated_ts_ms, message.created_ts_ms),
             reason=None if message.last_update_reason is None else one_line(message.last_update_reason[:REASON_MAX]),
+            expiration_s=_stated_expiration_s(message.expiration_ts_ms),
         )
 
 

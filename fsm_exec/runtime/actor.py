@@ -26,6 +26,7 @@ from fsm_exec.core.execution.events import (
     FillReported,
     OrderProven,
     Reason,
+    RenewalDue,
     Restored,
     StopRequested,
     TimerFired,
@@ -47,6 +48,7 @@ from fsm_exec.runtime.events import LazyEvent, Waitable
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.logs import log_transitions
+from fsm_exec.runtime.order_lease import RenewalTimer
 from fsm_exec.runtime.order_lookup import OrderLookup
 from fsm_exec.runtime.order_sender import send_write, unconfirmed_event
 from fsm_exec.runtime.services import Services
@@ -74,6 +76,7 @@ class Actor:
         "_may_act",
         "_on_stop",
         "_parts_total",
+        "_renewals",
         "_services",
         "_signals_read",
         "caught_up",
@@ -118,6 +121,7 @@ class Actor:
         self._held_until_us = 0
         self._lookup = OrderLookup(self, services, feed)
         self._cancel_retry: CancelRetry | None = None
+        self._renewals = RenewalTimer(services.lease)
         self.ends_regardless = False  # its owner wants its end, whatever contradicts
         self.is_waiting = False  # held until the exchange's listings are known
         self._on_stop: Callable[[], None] | None = None
@@ -338,7 +342,8 @@ class Actor:
         # Nudges are many and decisions are rare: at most one an interval, however fast the book moves.
         thinks = execution.ending is None and not execution.draining and (self.inbox.nudged or now_us >= look_us)
         decide_us = self._decided_us + DECISION_INTERVAL_US
-        if now_us >= timer_us or (thinks and now_us >= decide_us):
+        renew_us = self._renewal_due_us(now_us)
+        if now_us >= min(timer_us, renew_us) or (thinks and now_us >= decide_us):
             # On virtual time, events of this very instant may still be on their way to the inbox.
             await wait_settled(execution.execution_id)
             if (event := self.inbox.take()) is not None:
@@ -348,12 +353,15 @@ class Actor:
         if thinks and now_us >= decide_us:
             self.inbox.nudged = False
             self._decided_us = now_us
-            return DecisionDue(at_us=now_us, view=self._view())
+            return DecisionDue(at_us=now_us, view=self._view(), lease_s=self._services.lease.in_force_s())
+        if now_us >= renew_us:
+            self._renewals.record_turn(now_us)
+            return RenewalDue(at_us=now_us, lease_s=self._services.lease.in_force_s())
         if execution.ending is None and self._held_until_us < execution.held_until_us <= now_us:
             self._held_until_us = execution.held_until_us  # a hold is over: decide again, once
             self.inbox.nudge()
             return None
-        due_us = min(timer_us, look_us)
+        due_us = min(timer_us, look_us, renew_us)
         if self.on_deadline is not None:
             due_us = min(due_us, execution.deadline_us)
         if execution.held_until_us > now_us:
@@ -379,6 +387,10 @@ class Actor:
         unready = execution.state == "pending" or execution.draining
         closing_us = None if unready else closing_at_us(execution, self._algorithm)
         return min(retry_us, execution.deadline_us, execution.deadline_us if closing_us is None else closing_us)
+
+    def _renewal_due_us(self, now_us: int) -> float:
+        """Return when the end of a resting order is to be put off next; infinity once nothing more is wanted."""
+        return math.inf if wants_nothing_more(self.execution) else self._renewals.due_us(self.execution, now_us)
 
     def _look_due_us(self) -> float:
         """Return when the algorithm is called next although nothing has happened."""

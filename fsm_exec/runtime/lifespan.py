@@ -57,6 +57,7 @@ async def open_engine(
     account: AccountSetup | None = None,
     tape_recorder: TapeRecorder | None = None,
     rewards: RewardStore | None = None,
+    host_lease_s: int = 0,
 ) -> AsyncIterator[Engine]:
     """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
@@ -66,7 +67,8 @@ async def open_engine(
     orders are to be left alone. `rng` spreads restarts, by default from the database's own name. `observer` watches the
     markets beside the executions; without one no depth, forecasts and markouts are stored. With `account` its books are
     kept and its limits hold; without, nothing limits what is accepted. `tape_recorder` keeps the frames of worked
-    markets. With `rewards`, what programmes pay is measured and stored there; without, it is not known.
+    markets. With `rewards`, what programmes pay is measured and stored there; without, it is not known. A resting
+    order ends by itself at most `host_lease_s` ahead; 0: when its execution is over.
 
     Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
     reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
@@ -79,7 +81,9 @@ async def open_engine(
         exchange = MonitoredExchange(exchange, health)
         meter = None if rewards is None else RewardMeter(rewards, exchange, feeds, own, wall, log)
         estimate = rewards_unknown if meter is None else meter.estimate
-        services = Services(store, exchange, wall, own, log, outer, names, health.describe_outage, estimate)
+        services = Services(
+            store, exchange, wall, own, log, outer, names, health.describe_outage, estimate, host_lease_s=host_lease_s
+        )
         markets = Markets(exchange, store, wall, own, stream, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng

@@ -14,6 +14,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.store_port import Store
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.exchange_reads import SharedListings
+from fsm_exec.runtime.order_lease import HostLease
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 
@@ -30,7 +31,8 @@ class Services:
     `describe_outage(from_us, to_us)` describes for how long of that time nothing could be done at the exchange, and
     why. `estimate_rewards` is asked once of an execution that has ended. `loose` has the orders that no working
     execution answers for and that may be live, by client order id: those of quarantined executions, with its id, and
-    those without an owner."""
+    those without an owner. `host_lease_s` is how long a resting order outlives this host at most; 0: until its
+    execution is over."""
 
     store: Store
     exchange: Exchange
@@ -42,7 +44,9 @@ class Services:
     describe_outage: Callable[[int, int], str | None] = lambda _, __: None
     estimate_rewards: Callable[[Execution], Awaitable[Rewards]] = rewards_unknown
     loose: dict[str, str] = field(default_factory=dict)
+    host_lease_s: int = 0
     listings: SharedListings = field(init=False)
+    lease: HostLease = field(init=False)
 
     def add_loose(self, execution: Execution) -> None:
         """Record the open orders of an execution that stopped, and those whose end is doubted, as loose."""
@@ -57,3 +61,4 @@ class Services:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "listings", SharedListings(self.exchange))
+        object.__setattr__(self, "lease", HostLease(self.host_lease_s, self.exchange, self.own, self.wall))

@@ -33,6 +33,7 @@ class Order(msgspec.Struct, kw_only=True):
     fill_count_fp: str | None = None
     remaining_count_fp: str | None = None
     initial_count_fp: str | None = None
+    expiration_time: object = None
     created_time: str | None = None
     last_update_time: str | None = None
 

@@ -91,6 +91,7 @@ class UserOrder(msgspec.Struct, kw_only=True):
     created_ts_ms: int | None = None
     last_updated_ts_ms: int | None = None
     last_update_reason: str | None = None
+    expiration_ts_ms: object = None
 
 
 class MarketLifecycle(msgspec.Struct, kw_only=True):

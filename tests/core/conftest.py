@@ -21,10 +21,11 @@ from fsm_exec.core.execution.events import (
     OrderAccepted,
     OrderProven,
     OrderReported,
+    RenewalDue,
     StopRequested,
     Submitted,
 )
-from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
+from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend, PendingRenewal
 from fsm_exec.core.journal import parts
 from fsm_exec.core.journal.rows import ExecutionSave, PartsTotal, SnapshotPart
 from fsm_exec.core.journal.snapshot import (
@@ -41,7 +42,7 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.market.orders import OrderStatus, Write
 from fsm_exec.core.market.terms import MarketStatus, MarketTerms
-from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
+from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
 
 T0_US = 1_681_149_600_000_000  # 2023-04-10T18:00:00Z
 HORIZON_US = 60_000_000
@@ -165,11 +166,23 @@ class Driver:
         fields.setdefault("at_us", self.now_us)
         return self.tell(kind(**fields))  # type: ignore[arg-type]  # msgspec decodes what it keeps: see `tell`
 
-    def look(self, view: MarketView | None = None, **changes: object) -> Advance | None:
+    def look(self, view: MarketView | None = None, *, lease_s: int | None = None, **changes: object) -> Advance | None:
         """A decision is due, not before a hold is over; the view is a live book 0.49 / 0.51 unless changed."""
         self.now_us = max(self.now_us + 1_000, self.execution.held_until_us)
         seen = World.view(self.now_us) if view is None else view
-        return self.tell(DecisionDue(at_us=self.now_us, view=replace(seen, **changes)))
+        return self.tell(DecisionDue(at_us=self.now_us, view=replace(seen, **changes), lease_s=lease_s))
+
+    def renew(self, lease_s: int | None, left_s: int | None = None) -> Advance | None:
+        """A renewal is due when so much is left of the newest order's time, half of the lease unless given."""
+        assert self.child.expiration_s is not None
+        left_s = (lease_s or 0) * 2 // 5 if left_s is None else left_s
+        self.now_us = max(self.now_us + 1_000, (self.child.expiration_s - left_s) * US_PER_S)
+        return self.tell(RenewalDue(at_us=self.now_us, lease_s=lease_s))
+
+    def moved_s(self) -> int:
+        """When the newest order is to end by itself once the write in flight is done."""
+        assert isinstance(self.child.write, PendingRenewal)
+        return self.child.write.expiration_s
 
     def place(self) -> ChildOrder:
         """Plan and place; the new order is intended."""

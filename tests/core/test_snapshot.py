@@ -43,7 +43,7 @@ NAMES_ON_DISK = {
     *("OrderAccepted", "OrderRefused", "OrderDoubted", "OrderWithdrawn", "OrderAbsent", "CancelAnswered", "WriteLost"),
     *("AmendAnswered", "AmendRefused", "OrderReported", "FillReported", "OrderProven", "OrderDisputed"),
     *("MakePlan", "Transfer", "BeginClosing", "Place", "PlaceAgain", "Reprice", "Withdraw", "WithdrawAgain", "Forgo"),
-    *("GiveUp", "PlaceOrder", "AmendOrder", "CancelOrder"),
+    *("GiveUp", "PlaceOrder", "AmendOrder", "CancelOrder", "Renew", "RenewalDue"),
 }
 
 if TYPE_CHECKING:

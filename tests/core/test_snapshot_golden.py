@@ -47,6 +47,7 @@ EXPECTED = {  # name: state, reason, filled, each order's state and write in fli
     "suspected": ("walking", None, 0, ["rejected", "resting"]),
     "corrected": ("partial", None, 250, ["partial"]),
     "reduce_only": ("cancelled", "external", 400, ["cancelled", "rejected"]),
+    "leased": ("walking", None, 0, ["cancelled", "intended"]),
     "long_lived": ("cancelled", "user", 3_050, ["filled"] * 10 + ["cancelled"]),
 }
 """Facts that no version may change the meaning of. A version with more histories adds their names here."""

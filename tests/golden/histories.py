@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import CancelAction, PlaceAction
+from fsm_exec.core.algorithm.algorithm import AmendAction, CancelAction, PlaceAction
 from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
@@ -24,6 +24,8 @@ from fsm_exec.core.execution.events import (
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from tests.core.conftest import Driver, World
+
+LEASE_S = 20
 
 
 def pending() -> Driver:
@@ -260,6 +262,29 @@ def long_lived() -> Driver:
     return driver
 
 
+def leased() -> Driver:
+    """Under a lease of 20 s: renewed, walked with a new end on the way; a renewal got lost and a look-up shows that it
+    landed; the next one is too late, the order ends by itself and is placed again."""
+    driver = World.drive(World.scripted())
+    driver.look(lease_s=LEASE_S)
+    driver.accept()
+    driver.script.wishes = (AmendAction(level=1, price_e4=PriceE4(5_100)),)
+    driver.renew(LEASE_S)
+    driver.fact(AmendAnswered, filled_e2=None, remaining_e2=None)
+    driver.look(lease_s=LEASE_S)
+    driver.script.wishes = ()
+    driver.fact(AmendAnswered, filled_e2=CountE2(0), remaining_e2=CountE2(1_000))
+    driver.renew(LEASE_S)
+    driver.fact(WriteUnconfirmed, effect_id=driver.last_effect(), why="timeout")
+    driver.report("resting", looked_up=True, expiration_s=driver.moved_s())
+    driver.renew(LEASE_S)
+    driver.fact(AmendRefused, effect_id=driver.last_effect(), code="not_sent")
+    driver.report("canceled", cause="ExpiryCancel")
+    driver.script.wishes = None
+    driver.look(lease_s=LEASE_S)
+    return driver
+
+
 HISTORIES: dict[str, Callable[[], Driver]] = {
     made.__name__: made
     for made in (
@@ -282,6 +307,7 @@ HISTORIES: dict[str, Callable[[], Driver]] = {
         corrected,
         reduce_only,
         long_lived,
+        leased,
     )
 }
 

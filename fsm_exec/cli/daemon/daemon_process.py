@@ -170,6 +170,7 @@ class DaemonProcess:
                     wait=False,
                     risk=parts.account.config.risk_limits(),
                     tapes=self._tape_setup(),
+                    host_lease_s=parts.account.config.execution.host_lease_s,
                 )
             )
             engine = session.engine

@@ -27,17 +27,27 @@ from fsm_exec.core.execution.events import (
     GiveUp,
     MakePlan,
     Place,
+    Renew,
     ResendCancel,
     ResendPlace,
     Submitted,
     Transfer,
     tag_of,
 )
-from fsm_exec.core.execution.execution import ChildOrder, Closing, Execution, OutboxEntry, PendingAmend, PendingCancel
+from fsm_exec.core.execution.execution import (
+    ChildOrder,
+    Closing,
+    Execution,
+    OutboxEntry,
+    PendingAmend,
+    PendingCancel,
+    PendingRenewal,
+)
 from fsm_exec.core.execution.invariants import check
+from fsm_exec.core.execution.lease import can_wait, last_expiration_s
 from fsm_exec.core.market.client_order_id import client_order_id
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder, Write
-from fsm_exec.core.values.units import ceil_div
+from fsm_exec.core.values.units import US_PER_S, PriceE4
 
 
 class Advance(msgspec.Struct, frozen=True, gc=False):
@@ -118,10 +128,12 @@ def _carry_out(
             case Place():
                 effects.append(_place(draft, intent, effect_id, event.at_us))
             case ResendPlace():
-                child = draft.put(draft.child(intent.client_order_id), sent_at_us=event.at_us)
-                effects.append(_place_write(draft, child, effect_id))
+                effects.append(_place_again(draft, intent, effect_id, event.at_us))
             case Amend():
-                effects.append(_amend_write(draft, draft.child(intent.client_order_id), intent, effect_id))
+                child = draft.child(intent.client_order_id)
+                effects.append(_amend_write(draft, child, intent.price_e4, intent.expires_s, effect_id))
+            case Renew():
+                effects.append(_renew_write(draft, draft.child(intent.client_order_id), intent, effect_id, event.at_us))
             case Cancel():
                 effects.append(_cancel_write(draft, draft.child(intent.client_order_id), effect_id))
             case ResendCancel():
@@ -148,6 +160,7 @@ def _place(draft: Draft, intent: Place, effect_id: str, at_us: int) -> PlaceOrde
     execution = draft.execution
     attempt = 1 + sum(child.level == intent.level for child in execution.children)
     rests = intent.time_in_force == "good_till_canceled"
+    last_s = last_expiration_s(execution) if intent.expires_s is None else intent.expires_s
     child = ChildOrder(
         client_order_id=client_order_id(execution.instance, execution.execution_id, intent.level, attempt),
         level=intent.level,
@@ -157,7 +170,7 @@ def _place(draft: Draft, intent: Place, effect_id: str, at_us: int) -> PlaceOrde
         time_in_force=intent.time_in_force,
         post_only=intent.post_only,
         # So that the exchange ends what we cannot: it does so even if this process never comes back.
-        expiration_s=ceil_div(execution.deadline_us + execution.grace_us, 1_000_000) if rests else None,
+        expiration_s=last_s if rests else None,
         sent_at_us=at_us,
     )
     draft.put(child)
@@ -166,6 +179,12 @@ def _place(draft: Draft, intent: Place, effect_id: str, at_us: int) -> PlaceOrde
     if execution.first_write_at_us is None:
         draft.update(first_write_at_us=at_us, first_write_mid_e5=intent.mid_e5)
     return _place_write(draft, child, effect_id)
+
+
+def _place_again(draft: Draft, intent: ResendPlace, effect_id: str, at_us: int) -> PlaceOrder:
+    child = draft.child(intent.client_order_id)
+    expiration_s = child.expiration_s if intent.expires_s is None else intent.expires_s
+    return _place_write(draft, draft.put(child, sent_at_us=at_us, expiration_s=expiration_s), effect_id)
 
 
 def _place_write(draft: Draft, child: ChildOrder, effect_id: str) -> PlaceOrder:
@@ -185,9 +204,13 @@ def _place_write(draft: Draft, child: ChildOrder, effect_id: str) -> PlaceOrder:
     )
 
 
-def _amend_write(draft: Draft, child: ChildOrder, intent: Amend, effect_id: str) -> AmendOrder:
+def _amend_write(
+    draft: Draft, child: ChildOrder, price: PriceE4, expiration_s: int | None, effect_id: str
+) -> AmendOrder:
     order_id = _known_order_id(child)
-    write = PendingAmend(effect_id=effect_id, price_e4=intent.price_e4, total_e2=child.count_e2)
+    write = PendingAmend(effect_id=effect_id, price_e4=price, total_e2=child.count_e2)
+    if expiration_s is not None:
+        write = PendingRenewal(effect_id=effect_id, price_e4=price, total_e2=child.count_e2, expiration_s=expiration_s)
     draft.put(child, write=write)
     draft.update(outbox=(*draft.execution.outbox, OutboxEntry(effect_id, "amend", child.client_order_id)))
     return AmendOrder(
@@ -196,16 +219,30 @@ def _amend_write(draft: Draft, child: ChildOrder, intent: Amend, effect_id: str)
         order_id=order_id,
         ticker=draft.execution.terms.ticker,
         outcome=draft.execution.outcome,
-        price_e4=intent.price_e4,
+        price_e4=price,
         total_e2=child.count_e2,
         not_after_us=draft.execution.deadline_us,
+        expiration_s=expiration_s,
     )
+
+
+def _renew_write(draft: Draft, child: ChildOrder, intent: Renew, effect_id: str, at_us: int) -> AmendOrder:
+    if child.write is not None:
+        raise IllegalEvent(f"order {child.client_order_id} has a write in flight and cannot be renewed")
+    write = _amend_write(draft, child, child.price_e4, intent.expiration_s, effect_id)
+    if child.expiration_s is None:
+        return write
+    # Once the order has ended by itself the request can do nothing but be looked up.
+    not_after_us = min(draft.execution.deadline_us, child.expiration_s * US_PER_S)
+    return replace(write, not_after_us=not_after_us, can_wait=can_wait(child, intent.expiration_s, at_us))
 
 
 def _cancel_write(draft: Draft, child: ChildOrder, effect_id: str) -> CancelOrder:
     order_id = _known_order_id(child)
     # A lost amend is overtaken here: its total is the child's own count (totals never change), its price is kept.
     doubtful = child.write.price_e4 if isinstance(child.write, PendingAmend) else None
+    if doubtful == child.price_e4:  # it only moved the end by itself
+        doubtful = None
     child = draft.put(child, write=PendingCancel(effect_id=effect_id, doubtful_price_e4=doubtful))
     draft.fire_child(child, "cancel_sent")
     return _cancel_order(draft, child, order_id, effect_id)

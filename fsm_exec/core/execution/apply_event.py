@@ -40,18 +40,28 @@ from fsm_exec.core.execution.events import (
     PlaceUnconfirmed,
     PositionRead,
     Reason,
+    RenewalDue,
     Restored,
     StopRequested,
     Submitted,
     TimerFired,
     WriteUnconfirmed,
 )
-from fsm_exec.core.execution.execution import HOLD_MAX_US, ChildOrder, Execution, PendingAmend, PendingCancel, Suspicion
+from fsm_exec.core.execution.execution import (
+    HOLD_MAX_US,
+    ChildOrder,
+    Execution,
+    PendingAmend,
+    PendingCancel,
+    PendingRenewal,
+    Suspicion,
+)
 from fsm_exec.core.execution.fills import take_fill
 from fsm_exec.core.execution.invariants import check
+from fsm_exec.core.execution.lease import is_leased, is_renewal_alone
 from fsm_exec.core.execution.reduce_only import apply_position, end_if_gone, end_refused, is_about_position, read_cut
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
-from fsm_exec.core.values.units import CountE2, PriceE4, format_count
+from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, format_count
 
 REFUSALS_MAX = 3
 
@@ -77,7 +87,6 @@ NOT_SENT = "not_sent"
 """The code of an amend that was never handed to the socket: the exchange refused nothing."""
 
 CANCEL_ENDS: dict[str, Reason] = {
-    "ExpiryCancel": "deadline",
     "CloseCancel": "market_closed",
     "MarginCancel": "insufficient_balance",
 }
@@ -134,7 +143,7 @@ def apply_event(execution: Execution, event: AnyEvent) -> Draft:
     match event:
         case Submitted():
             raise IllegalEvent(f"{execution.execution_id} was submitted already")
-        case DecisionDue() | TimerFired():
+        case DecisionDue() | RenewalDue() | TimerFired():
             pass
         case StopRequested():
             draft.end(event.reason, event.at_us)
@@ -409,7 +418,8 @@ def _apply_amend_refused(draft: Draft, event: AmendRefused) -> None:
         draft.put(child, write=None)
         if event.code != NOT_SENT:
             _record_refusal(draft, child, event.code, event.message)
-        _count_refusal(draft, _meaning(child, event.code, event.message), event)
+        if not is_renewal_alone(child):  # without it the order stays as it is, and ends by itself before long
+            _count_refusal(draft, _meaning(child, event.code, event.message), event)
 
 
 def _complete_amend(draft: Draft, child: ChildOrder, filled: CountE2 | None, at_us: int) -> ChildOrder:
@@ -417,6 +427,10 @@ def _complete_amend(draft: Draft, child: ChildOrder, filled: CountE2 | None, at_
     if not isinstance(child.write, PendingAmend):
         raise IllegalEvent(f"order {child.client_order_id} has no amend in flight")
     amended = replace(child, count_e2=child.write.total_e2, write=None)
+    if isinstance(child.write, PendingRenewal):
+        amended = replace(amended, expiration_s=child.write.expiration_s)
+    if is_renewal_alone(child):
+        return draft.put(_raise_reported(amended, filled or 0))
     return _count_walk(draft, amended, child.write.price_e4, filled, at_us)
 
 
@@ -457,6 +471,9 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
     # includes.
     amend = child.write if isinstance(child.write, PendingAmend) else None
     amend_landed = amend is not None and (event.price_e4, event.count_e2) == (amend.price_e4, amend.total_e2)
+    is_renewed = isinstance(amend, PendingRenewal) and event.expiration_s == amend.expiration_s
+    if amend_landed and is_renewal_alone(child):
+        amend_landed = is_renewed
     cancel = child.write if isinstance(child.write, PendingCancel) else None
     stands = (event.price_e4, event.count_e2)
     overtaken_landed = cancel is not None and stands == (cancel.doubtful_price_e4, child.count_e2)
@@ -482,7 +499,9 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
         if event.status == "resting":
             _reset_refusals(draft, child)
     # Each write has one outcome: a look-up answers only for what is lost, as the answer is still to come otherwise.
-    settles = event.status != "resting" or (event.looked_up and child.write is not None and child.write.lost)
+    # That an order ends when only the lost write can have said so proves that write, whenever it was stated.
+    proves = event.looked_up or is_renewed
+    settles = event.status != "resting" or (proves and child.write is not None and child.write.lost)
     if amend_landed and settles:
         draft.clear_outbox(child.client_order_id, "amend")
         child = _complete_amend(draft, child, event.filled_e2, event.at_us)
@@ -493,7 +512,8 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
     child = draft.put(_raise_reported(child, event.filled_e2))
     if event.status != "resting":
         _end_by_exchange(draft, child, event)
-    elif event.looked_up and child.write is not None and child.write.lost:
+        return
+    if event.looked_up and child.write is not None and child.write.lost:
         if isinstance(child.write, PendingCancel):
             # The order is alive after the cancel was lost. The cancel may still arrive while its signature holds; an
             # end until then is our own doing and must not end the execution as if the owner had cancelled.
@@ -507,7 +527,18 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
             draft.put(child, write=None)  # the amend never landed: the order stands as it was
             if child.write.answer is not None:  # and the exchange had said so
                 _record_refusal(draft, child, child.write.answer, "")
-                _count_refusal(draft, child.write.answer, event)
+                if not is_renewal_alone(child):
+                    _count_refusal(draft, child.write.answer, event)
+    _take_expiration(draft, event)
+
+
+def _take_expiration(draft: Draft, event: OrderReported) -> None:
+    """Take over when an order that rests ends by itself, from a look-up, unless a write of ours is about to move it."""
+    child = draft.child(event.client_order_id)
+    if not event.looked_up or event.expiration_s is None or child.write is not None:
+        return
+    if child.expiration_s not in (None, event.expiration_s):
+        draft.put(child, expiration_s=event.expiration_s)
 
 
 def _check_possible(draft: Draft, child: ChildOrder) -> None:
@@ -536,15 +567,26 @@ def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> N
     _end_order(draft, child, event.filled_e2)
     if not was_open or asked or event.status == "executed" or child.time_in_force != "good_till_canceled":
         return
+    expiration_s = _earliest_expiration_s(child)
+    has_expired = expiration_s is not None and event.at_us >= expiration_s * US_PER_S
     if event.cause in CANCEL_GOES_ON:
         if event.cause != "HaltCancel":
             _count_refusal(draft, event.cause, event)
+    elif event.cause == "ExpiryCancel" or (event.cause is None and has_expired):
+        # Before its execution is over an order ends by itself only because nobody put that off: it is placed again.
+        if not is_leased(draft.execution, expiration_s):
+            draft.end("deadline", event.at_us)
     elif event.cause is not None:
         draft.end(CANCEL_ENDS.get(event.cause, "external"), event.at_us)
-    elif child.expiration_s is not None and event.at_us >= child.expiration_s * 1_000_000:
-        draft.end("deadline", event.at_us)
     else:
         draft.end("external", event.at_us)  # the owner cancelled it from outside: never fight the owner
+
+
+def _earliest_expiration_s(child: ChildOrder) -> int | None:
+    """Return the earliest time at which the order may end by itself."""
+    if child.expiration_s is None or not isinstance(child.write, PendingRenewal):
+        return child.expiration_s
+    return min(child.expiration_s, child.write.expiration_s)
 
 
 def _apply_filled(draft: Draft, event: FillReported) -> None:

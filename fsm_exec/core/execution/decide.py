@@ -22,7 +22,6 @@ from fsm_exec.core.algorithm.algorithm import (
     PlaceAction,
     TransferAction,
 )
-from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.closing_leg import begin_closing, closing_at_us, closing_intents
 from fsm_exec.core.execution.events import (
     AnyEvent,
@@ -32,12 +31,14 @@ from fsm_exec.core.execution.events import (
     DropUnsent,
     GiveUp,
     MakePlan,
+    RenewalDue,
     ResendPlace,
     Restored,
     TimerFired,
     Transfer,
 )
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.lease import expiration_within, expires_s_of, is_leased, renewals
 from fsm_exec.core.execution.order_checks import (
     IllegalAction,
     amend_intents,
@@ -70,9 +71,11 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
         return (*resent, *begin_closing(seen))
     if seen.free_e2 < 0:  # a late fill, or an end that is doubted, has taken what other orders still want to buy
         return (*resent, *forgone, *cancel_intents(seen))
-    again = tuple(ResendPlace(client_order_id=child.client_order_id) for child in seen.unsent)
+    again = _place_again(seen, event)
     if seen.closing is not None:
         return (*resent, *(again or closing_intents(seen, event)))
+    if isinstance(event, RenewalDue):
+        return (*resent, *again, *renewals(seen, event))
     if not isinstance(event, DecisionDue):
         return (*resent, *again)
     planned: tuple[AnyIntent, ...] = ()
@@ -83,7 +86,7 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
             return (*planned, BeginClosing())
         seen = replace(seen, slices=slices)  # the plan and its first orders are one decision: waiting costs
     actions = check_actions(algorithm.replan(progress_of(seen, event.at_us), event.view))
-    granted = _intents_of(seen, actions, event.view)
+    granted = _intents_of(seen, actions, event)
     if any(isinstance(intent, BeginClosing) for intent in granted):
         again = ()  # the leg sends its own order only
     return (*planned, *again, *granted)
@@ -94,8 +97,23 @@ def _repeats_cancels(seen: Execution, event: AnyEvent) -> bool:
     return isinstance(event, TimerFired) and wants_nothing_more(seen)
 
 
-def _intents_of(seen: Execution, actions: tuple[Action, ...], view: MarketView) -> tuple[AnyIntent, ...]:
+def _place_again(seen: Execution, event: AnyEvent) -> tuple[ResendPlace, ...]:
+    """Send every order again that was proven absent. One that ended by itself before its execution does is given a new
+    end, so it waits for an event that says under which lease: a decision follows soon."""
+    found: list[ResendPlace] = []
+    for child in seen.unsent:
+        if isinstance(event, DecisionDue | RenewalDue) and child.expiration_s is not None:
+            expires_s = expiration_within(seen, event.at_us, event.lease_s)
+            told = None if expires_s == child.expiration_s else expires_s
+            found.append(ResendPlace(client_order_id=child.client_order_id, expires_s=told))
+        elif not is_leased(seen, child.expiration_s):
+            found.append(ResendPlace(client_order_id=child.client_order_id))
+    return tuple(found)
+
+
+def _intents_of(seen: Execution, actions: tuple[Action, ...], event: DecisionDue) -> tuple[AnyIntent, ...]:
     """Turn `actions` into intents. Raises IllegalAction, and then none of them counts."""
+    view = event.view
     intents: list[AnyIntent] = []
     before = seen.slices
     free = seen.free_e2
@@ -112,9 +130,10 @@ def _intents_of(seen: Execution, actions: tuple[Action, ...], view: MarketView) 
                 placed = place_intent(seen, action, view, free)
                 if placed is not None:
                     free = CountE2(free - placed.count_e2)
-                    intents.append(placed)
+                    rests = placed.time_in_force == "good_till_canceled"
+                    intents.append(replace(placed, expires_s=expires_s_of(seen, event)) if rests else placed)
             case AmendAction():
-                intents += amend_intents(seen, action, view)
+                intents += amend_intents(seen, action, event)
             case CancelAction():
                 intents += cancel_intents(seen, action.level)
             case TransferAction():

@@ -73,10 +73,19 @@ class Submitted(Event, frozen=True, tag="Submitted", forbid_unknown_fields=True,
     reduce_only: bool = False
 
 
-class DecisionDue(Event, frozen=True, tag="DecisionDue", forbid_unknown_fields=True, kw_only=True):
-    """Time to think. Journaled only if something came of it."""
+class DecisionDue(Event, frozen=True, tag="DecisionDue", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Time to think. Journaled only if something came of it. `lease_s` is the lease in force, see
+    `core.execution.lease`; None: there is none."""
 
     view: MarketView
+    lease_s: int | None = None
+
+
+class RenewalDue(Event, frozen=True, tag="RenewalDue", forbid_unknown_fields=True, kw_only=True):
+    """Time to put off when a resting order ends by itself. `lease_s` as in `DecisionDue`. Journaled only if something
+    came of it."""
+
+    lease_s: int | None
 
 
 class TimerFired(Event, frozen=True, tag="ClockStruck", forbid_unknown_fields=True, kw_only=True):
@@ -179,7 +188,8 @@ class AmendAnswered(Event, frozen=True, tag="AmendAnswered", forbid_unknown_fiel
 
 class OrderReported(Event, frozen=True, tag="OrderReported", forbid_unknown_fields=True, kw_only=True):
     """The exchange's statement about one order. `looked_up`: from a listing asked for after the doubt began, which
-    alone can settle a lost write; a frame of the stream may be older than it looks."""
+    alone can settle a lost write; a frame of the stream may be older than it looks. `expiration_s` is when the order
+    ends by itself there (unix seconds); None: not stated."""
 
     client_order_id: str
     order_id: str
@@ -192,6 +202,7 @@ class OrderReported(Event, frozen=True, tag="OrderReported", forbid_unknown_fiel
     cause: str | None
     looked_up: bool
     counts_cross: bool = False
+    expiration_s: int | None = None
 
 
 class FillReported(Event, frozen=True, tag="FillReported", forbid_unknown_fields=True, kw_only=True):
@@ -255,6 +266,7 @@ class Restored(Event, frozen=True, tag="Restored", forbid_unknown_fields=True, k
 AnyEvent: TypeAlias = (
     Submitted
     | DecisionDue
+    | RenewalDue
     | TimerFired
     | StopRequested
     | MarketChanged
@@ -295,24 +307,40 @@ class BeginClosing(Intent, frozen=True, tag="BeginClosing", forbid_unknown_field
     """From now on no algorithm is asked: what rests is cancelled, and one last order takes the rest."""
 
 
-class Place(Intent, frozen=True, tag="Place", forbid_unknown_fields=True, kw_only=True):
+class Place(Intent, frozen=True, tag="Place", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A new order. `expires_s`, here and below: when the exchange ends it by itself, in unix seconds; None: with its
+    execution."""
+
     level: int
     price_e4: PriceE4
     count_e2: CountE2
     time_in_force: TimeInForce
     post_only: bool
     mid_e5: int | None
+    expires_s: int | None = None
 
 
-class ResendPlace(Intent, frozen=True, tag="PlaceAgain", forbid_unknown_fields=True, kw_only=True):
-    """The same request with the same id, after proof that the first one never arrived."""
+class ResendPlace(Intent, frozen=True, tag="PlaceAgain", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The same request with the same id, after proof that the first one never arrived. `expires_s` None: it ends when
+    it did."""
 
     client_order_id: str
+    expires_s: int | None = None
 
 
-class Amend(Intent, frozen=True, tag="Reprice", forbid_unknown_fields=True, kw_only=True):
+class Amend(Intent, frozen=True, tag="Reprice", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A new price. `expires_s` None: its end by itself stays."""
+
     client_order_id: str
     price_e4: PriceE4
+    expires_s: int | None = None
+
+
+class Renew(Intent, frozen=True, tag="Renew", forbid_unknown_fields=True, kw_only=True):
+    """Another end by itself for an order that rests, and nothing else: it keeps its place in the queue."""
+
+    client_order_id: str
+    expiration_s: int
 
 
 class Cancel(Intent, frozen=True, tag="Withdraw", forbid_unknown_fields=True, kw_only=True):
@@ -336,5 +364,15 @@ class GiveUp(Intent, frozen=True, tag="GiveUp", forbid_unknown_fields=True, kw_o
 
 
 AnyIntent: TypeAlias = (
-    MakePlan | Transfer | BeginClosing | Place | ResendPlace | Amend | Cancel | ResendCancel | DropUnsent | GiveUp
+    MakePlan
+    | Transfer
+    | BeginClosing
+    | Place
+    | ResendPlace
+    | Amend
+    | Renew
+    | Cancel
+    | ResendCancel
+    | DropUnsent
+    | GiveUp
 )

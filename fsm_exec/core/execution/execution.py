@@ -66,6 +66,13 @@ class PendingAmend(msgspec.Struct, frozen=True, gc=False, tag="amend", forbid_un
     answer: str | None = None
 
 
+class PendingRenewal(PendingAmend, frozen=True, gc=False, tag="renewal", forbid_unknown_fields=True, kw_only=True):
+    """An amend that moves the end by itself, too: to `expiration_s`, in unix seconds. At the price that the order has
+    it changes nothing else. Until it is settled both ends are possible."""
+
+    expiration_s: int
+
+
 class PendingCancel(msgspec.Struct, frozen=True, gc=False, tag="cancel", forbid_unknown_fields=True, kw_only=True):
     """`lost`: refused or without proof, so only a look-up decides whether the order lives. `doubtful_price_e4` is
     the price of an amend that got lost before this cancel: the order may stand there too."""
@@ -95,7 +102,7 @@ class ChildOrder(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     sent_at_us: int
     state: str = "intended"
     order_id: str | None = None
-    write: PendingAmend | PendingCancel | None = None
+    write: PendingAmend | PendingRenewal | PendingCancel | None = None
     counted_e2: CountE2 = CountE2(0)
     reported_e2: CountE2 = CountE2(0)
     walks: int = 0

@@ -37,7 +37,7 @@ def check(execution: Execution, before: Execution | None = None) -> None:
     for child in children:
         # Nothing says that post-only survives an amend, so an amended price counts as a taker's.
         prices: list[tuple[PriceE4, bool]] = [(child.price_e4, not child.post_only or child.walks > 0)]
-        if isinstance(child.write, PendingAmend):
+        if isinstance(child.write, PendingAmend) and child.write.price_e4 != child.price_e4:
             prices.append((child.write.price_e4, True))
         for price, taker in prices:
             if limits is None or execution.terms.fees.all_in(price, taker=taker) > limits.cap_e6:

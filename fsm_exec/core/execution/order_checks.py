@@ -27,8 +27,9 @@ from fsm_exec.core.algorithm.algorithm import (
 )
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.execution.events import Amend, Cancel, Place, ResendCancel
+from fsm_exec.core.execution.events import Amend, Cancel, DecisionDue, Place, ResendCancel
 from fsm_exec.core.execution.execution import ChildOrder, Execution
+from fsm_exec.core.execution.lease import put_off_s
 from fsm_exec.core.market.orders import TimeInForce
 from fsm_exec.core.values.units import CountE2, PriceE4, complement
 
@@ -167,8 +168,10 @@ def place_intent(seen: Execution, action: PlaceAction, view: MarketView, free: C
     )
 
 
-def amend_intents(seen: Execution, action: AmendAction, view: MarketView) -> tuple[Amend, ...]:
-    """Every amend counts as a taker: it can cross, and nothing says that post-only survives it."""
+def amend_intents(seen: Execution, action: AmendAction, event: DecisionDue) -> tuple[Amend, ...]:
+    """Every amend counts as a taker: it can cross, and nothing says that post-only survives it. It puts off the order's
+    end by itself on the way."""
+    view = event.view
     if seen.reduce_only:
         raise IllegalAction(f"slice {action.level}: a new price for an order that only closes, which never rests")
     child = _open_child(seen, action.level)
@@ -179,7 +182,7 @@ def amend_intents(seen: Execution, action: AmendAction, view: MarketView) -> tup
     busy = child.write is not None or child.state not in ("resting", "partial")
     if busy or price is None or price == child.price_e4 or not view.is_tradable or seen.is_held(view.at_us):
         return ()
-    return (Amend(client_order_id=child.client_order_id, price_e4=price),)
+    return (Amend(client_order_id=child.client_order_id, price_e4=price, expires_s=put_off_s(seen, child, event)),)
 
 
 def _slice(seen: Execution, level: int) -> Slice:

@@ -93,7 +93,8 @@ class MarketSearch(msgspec.Struct, frozen=True, kw_only=True):
 
 class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the account may still write, in whole tokens (wire/README.md 11). `write_left` is there now and grows by
-    `write_per_s` up to `write_capacity`; `place_tokens` and `cancel_tokens` are what one of each takes.
+    `write_per_s` up to `write_capacity`; `place_tokens`, `amend_tokens` and `cancel_tokens` are what one of
+    each takes.
     `cancel_reserve` of them nothing but cancels may spend."""
 
     write_left: int
@@ -102,6 +103,7 @@ class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
     place_tokens: int
     cancel_tokens: int
     cancel_reserve: int = 0
+    amend_tokens: int = 10
 
     def cancelling_us(self, orders: int) -> int:
         """How long the tokens for so many cancels take to come, if nothing else is written; in microseconds."""

@@ -38,7 +38,9 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag="PlaceOrder", forbid_unknown_f
 
 
 class AmendOrder(msgspec.Struct, frozen=True, tag="AmendOrder", forbid_unknown_fields=True, kw_only=True):
-    """`total_e2` is the exchange's meaning: already filled + still wanted. `not_after_us` as in `PlaceOrder`."""
+    """`total_e2` is the exchange's meaning: already filled + still wanted. `not_after_us` as in `PlaceOrder`.
+    `expiration_s` as there; None: it stays. `can_wait`: it only puts off an end that is not near, so everything else
+    goes before it."""
 
     effect_id: str
     client_order_id: str
@@ -48,6 +50,8 @@ class AmendOrder(msgspec.Struct, frozen=True, tag="AmendOrder", forbid_unknown_f
     price_e4: PriceE4
     total_e2: CountE2
     not_after_us: int | None = None
+    expiration_s: int | None = None
+    can_wait: bool = False
 
 
 class DecreaseOrder(msgspec.Struct, frozen=True, tag="DecreaseOrder", forbid_unknown_fields=True, kw_only=True):
@@ -147,7 +151,8 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `client_order_id` is empty for an order that has none: it is not ours.
     `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
-    `changed_at_us` is when the order itself last changed, where the exchange states it.
+    `changed_at_us` is when the order itself last changed, and `expiration_s` when it ends by itself (unix seconds),
+    where the exchange states it.
     """
 
     order_id: str
@@ -162,6 +167,7 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     at_us: int
     reason: str | None = None
     changed_at_us: int | None = None
+    expiration_s: int | None = None
 
 
 class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):

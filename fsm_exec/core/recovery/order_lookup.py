@@ -100,6 +100,7 @@ def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: Chil
         remaining_e2=report.remaining_e2,
         cause=cause,
         looked_up=looked_up,
+        expiration_s=report.expiration_s,
     )
 
 

@@ -130,7 +130,7 @@ def _order_line(execution: Execution, child: ChildOrder, changes: Sequence[State
         state=child.state,
         kind="live" if child.state in CHILD_LIVE else "open" if child.is_open else "ended",
         price=price(child.price_e4),
-        walking_to=price(child.write.price_e4) if isinstance(child.write, PendingAmend) else "",
+        walking_to=_walking_to(child),
         size=count(child.count_e2),
         filled=count(child.filled_e2),
         walks=child.walks,
@@ -138,6 +138,11 @@ def _order_line(execution: Execution, child: ChildOrder, changes: Sequence[State
         doubt="; ".join(doubt),
         way=_way(changes),
     )
+
+
+def _walking_to(child: ChildOrder) -> str:
+    walks = isinstance(child.write, PendingAmend) and child.write.price_e4 != child.price_e4
+    return price(child.write.price_e4) if walks and isinstance(child.write, PendingAmend) else ""
 
 
 def fill_lines(execution: Execution) -> list[FillLine]:

@@ -37,6 +37,8 @@ from fsm_exec.core.execution.events import (
     Place,
     PlaceUnconfirmed,
     PositionRead,
+    Renew,
+    RenewalDue,
     ResendCancel,
     ResendPlace,
     Restored,
@@ -78,6 +80,8 @@ def tell_intent(intent: AnyIntent) -> str:
             return f"send order {short_id(intent.client_order_id)} again under the same name"
         case Amend():
             return f"walk order {short_id(intent.client_order_id)} to {price(intent.price_e4)}"
+        case Renew():
+            return f"put off the end by itself of order {short_id(intent.client_order_id)}"
         case Cancel():
             return f"cancel order {short_id(intent.client_order_id)}"
         case ResendCancel():
@@ -100,6 +104,8 @@ def _event(event: AnyEvent) -> str:  # one sentence for each kind
             return f"{wanted}, at {price(event.limits.worst_e4)} at most; {_book(event.arrival)}"
         case DecisionDue():
             return f"Looked at the book: {_book(event.view)}"
+        case RenewalDue():
+            return "What rests is to outlive this host by no more than its lease, which runs out"
         case TimerFired():
             return "A time it waited for has come"
         case StopRequested():
