@@ -166,8 +166,11 @@ class Driver:
         fields.setdefault("at_us", self.now_us)
         return self.tell(kind(**fields))  # type: ignore[arg-type]  # msgspec decodes what it keeps: see `tell`
 
-    def look(self, view: MarketView | None = None, *, lease_s: int | None = None, **changes: object) -> Advance | None:
-        """A decision is due, not before a hold is over; the view is a live book 0.49 / 0.51 unless changed."""
+    def look(self, view: MarketView | None = None, **changes: object) -> Advance | None:
+        """A decision is due, not before a hold is over; the view is a live book 0.49 / 0.51 unless changed.
+        `lease_s` is the lease in force."""
+        lease_s = changes.pop("lease_s", None)
+        assert lease_s is None or isinstance(lease_s, int)
         self.now_us = max(self.now_us + 1_000, self.execution.held_until_us)
         seen = World.view(self.now_us) if view is None else view
         return self.tell(DecisionDue(at_us=self.now_us, view=replace(seen, **changes), lease_s=lease_s))

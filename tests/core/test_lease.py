@@ -192,7 +192,8 @@ def test_a_frame_with_the_new_end_proves_a_lost_renewal(leased: Driver) -> None:
     leased.report("resting", expiration_s=moved_s - LEASE_S)
     assert isinstance(leased.child.write, PendingRenewal)
     leased.report("resting", expiration_s=moved_s)
-    assert (leased.child.write, leased.child.expiration_s) == (None, moved_s)
+    child = leased.child
+    assert (child.write, child.expiration_s) == (None, moved_s)
 
 
 def test_a_listing_that_states_no_end_leaves_the_earlier_one(leased: Driver) -> None:
