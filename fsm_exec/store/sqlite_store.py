@@ -481,6 +481,11 @@ class SqliteStore:
                 "give another path with --db"
             )
 
+    async def wait_for_turn(self) -> None:
+        """Wait until the thread that saves has come round once: a disk that does not answer never lets it. Raises
+        StoreFailed once the store is closed."""
+        await self._writer.read(_look_at_nothing)
+
     async def watch(self) -> None:
         """Watch the store as long as it is open. Raises StoreFailed once a save has failed, whoever's it was, and
         DatabaseLost when the database is not where it was opened; from then on nothing is saved any more."""
@@ -509,6 +514,11 @@ class SqliteStore:
 
     def statistics(self) -> WriterStatistics:
         return self._writer.statistics()
+
+
+def _look_at_nothing(connection: sqlite3.Connection) -> None:
+    """Ask the database for its least: that it answers."""
+    connection.execute("SELECT 1").fetchone()
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, TextIO, TypeAlias
@@ -28,6 +29,7 @@ from fsm_exec.cli.daemon.narration import (
     describe_stop,
 )
 from fsm_exec.cli.daemon.narrator import Narrator, standing_of
+from fsm_exec.cli.daemon.service_manager import ServiceManager, say_alive_for_ever, standing_line
 from fsm_exec.cli.database.instance import draw_instance
 from fsm_exec.cli.database.methods import method_finder, save_shipped_methods, say_broken_packages
 from fsm_exec.cli.end_signals import ending_signals
@@ -104,6 +106,7 @@ class DaemonProcess:
         self._is_up = False
         self._is_left_live = False  # what was to be cancelled may be live
         self._narrator = Narrator(system_us, is_silent=parts.as_json)
+        self._manager = ServiceManager(os.environ)
 
     async def run(self) -> int:
         """Run the daemon; return the exit code. Raises UserError, VenueRefused and StoreFailed."""
@@ -177,6 +180,9 @@ class DaemonProcess:
             if was_halted:  # before any execution is recovered: none of them may place anything first
                 engine.halt("halted before this start")
             self._is_up = True
+            if self._manager.is_there:
+                describe = partial(standing_line, engine)
+                session.nursery.start_soon(say_alive_for_ever, self._manager, store.wait_for_turn, describe)
             limits, reads = parts.account.config.limits, session.client
             control = Control(engine, store, wall, watchers, limits, self._info(), find_method, reads, delivery)
             session.nursery.start_soon(control.markets.close_idle)
@@ -215,6 +221,7 @@ class DaemonProcess:
             nursery.start_soon(self._watch_for_failure, engine, watch)
             nursery.start_soon(self._narrator.watch, lambda: standing_of(engine))
             await self._stop.wait()
+            self._manager.say_stopping()
             nursery.cancel_scope.cancel()
         await control.close()
         cancels = self._parts.on_stop == "cancel"
@@ -237,6 +244,7 @@ class DaemonProcess:
 
     async def _announce(self, engine: Engine, store: SqliteStore, control: Control, watch: AlertWatch) -> None:
         await engine.wait_running()
+        self._manager.say_ready()
         await watch.report_losses()
         for loss in engine.losses:
             say(f"fsm-exec: {loss}", err=True)
