@@ -18,6 +18,7 @@ class Words(NamedTuple):
 
 TABLES: Final = {
     "limits": "What one submission may ask for, and how many may be at work: a typing error becomes no order.",
+    "execution": "How executions are worked.",
     "depth": "How the books of worked markets are stored.",
     "risk": "What the account may lose. What adds no risk is never refused.",
     "page": "The page in a browser.",
@@ -39,10 +40,13 @@ SETTINGS: Final = {
     "limits.max_quantity_contracts": Words("of one execution"),
     "limits.max_notional_dollars": Words("quantity times cap: the most one execution can cost"),
     "limits.max_horizon_s": Words("from a submission to its deadline"),
+    "execution.host_lease_s": Words(
+        "so long after this host has died its orders end by themselves; 0: at the deadline"
+    ),
     "depth.interval_s": Words("a book of each worked market so often"),
     "depth.retention_days": Words("then it is deleted"),
     "depth.warm_max_age_s": Words("older books do not warm signals up after a restart"),
-    "risk.max_worst_case_market_dollars": Words("most that can be lost in one market"),
+    "risk.max_worst_case_market_dollars": Words("most that may be lost in one market"),
     "risk.max_worst_case_event_dollars": Words("... in all markets of an event"),
     "risk.max_worst_case_series_dollars": Words("... of a series"),
     "risk.max_worst_case_account_dollars": Words("... in all"),
