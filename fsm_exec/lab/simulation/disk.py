@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from typing import TypeVar
 
 from fsm_exec.core.errors import StoreFailed
@@ -17,14 +17,21 @@ from fsm_exec.store.files.open_database import OpenDatabase, OpenRequest, prepar
 from fsm_exec.store.sqlite_store import SqliteStore, run_store
 
 T = TypeVar("T")
+_MOVED = "UPDATE meta SET path = 'the other machine', inode = 1"  # by which a copy is known for one
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 
 class Disk:
-    """`instance` is the name the database is created with; `committed` is called after every transaction."""
+    """`instance` is the name the database is created with; `committed` is called after every transaction. `content` is
+    another database of which this one is a copy."""
 
-    def __init__(self, instance: str, committed: Callable[[], None]) -> None:
+    def __init__(self, instance: str, committed: Callable[[], None], content: bytes | None = None) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        if content is not None:
+            with closing(sqlite3.connect(":memory:")) as original:
+                original.deserialize(content)
+                original.backup(self.connection)
+            self.connection.execute(_MOVED)
         self._instance = instance
         self._committed = committed
         self._drawn = 0
@@ -66,10 +73,19 @@ class _Lane:
         return nullcontext()
 
     async def open(self) -> OpenDatabase:
+        await self._wait_on()
         return self._disk.run(self._life, lambda connection: prepare(connection, None, self._opening))
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        await self._wait_on()
         return self._disk.run(self._life, function)
 
     async def close(self) -> None:
         """The disk stays."""
+
+    async def _wait_on(self) -> None:
+        """Raises StoreFailed if the process died while its machine was frozen."""
+        try:
+            await self._life.wait_on()
+        except LifeOver:
+            raise StoreFailed("the process is gone") from None

@@ -22,6 +22,7 @@ from fsm_exec.session import open_session
 from fsm_exec.store.files.locks import database_lock
 
 if TYPE_CHECKING:
+    from fsm_exec.lab.simulation.machine import Machine
     from fsm_exec.lab.simulation.world import World
 
 Order: TypeAlias = Callable[[Engine], Awaitable[None]]
@@ -31,8 +32,8 @@ Order: TypeAlias = Callable[[Engine], Awaitable[None]]
 class EngineProcess:
     """`ready` is set when the engine runs; `failed` is why it could not, or could not go on."""
 
-    def __init__(self, world: World, number: int, log: FilteringBoundLogger) -> None:
-        self.life = Life(number)
+    def __init__(self, world: World, machine: Machine, number: int, log: FilteringBoundLogger) -> None:
+        self.life = Life(number, machine.power)
         self.ready = trio.Event()
         self.ended = trio.Event()
         self.failed: str | None = None
@@ -42,7 +43,7 @@ class EngineProcess:
         self.refused_429 = 0
         self.engine: Engine | None = None
         self.wall_us: Callable[[], int] = world.system_us  # its own clock
-        self._world, self._log = world, log
+        self._world, self._machine, self._log = world, machine, log
         self._terminated = trio.Event()
         self._cancels_orders = True
         self._orders, self._asked = trio.open_memory_channel[Order](1_000)
@@ -71,29 +72,33 @@ class EngineProcess:
             error = first_of(group)
             self.failed, self.failure = f"{type(error).__name__}: {error}", type(error).__name__
             if not self.life.is_over:
-                self._world.witness.found(f"the engine ended in {self.failed}")
+                self._machine.witness.found(f"the engine ended in {self.failed}")
                 self._log.exception("engine_ended")
         finally:
             self.life.end("end")
             self.ended.set()
 
     async def _run(self) -> None:
-        world, life = self._world, self.life
+        world, machine, life = self._world, self._machine, self.life
         wall = WallClock(world.system_us())
         self.wall_us = wall.now_us
         self.began_us = world.now_us()
         lock = ExitStack()
-        lock.enter_context(database_lock(world.database, what="simulated", since=to_iso(wall.now_us())))
+        lock.enter_context(database_lock(machine.lock_path, what="simulated", since=to_iso(wall.now_us())))
         life.at_the_end(lock.close)
         world.let_in(life)
         access = access_to(world.host, world.credentials)
         transport = DoorTransport(
-            world.host.transport, life, world.history, lambda request: world.witness.sending(request, wall.now_us())
+            world.host.transport,
+            life,
+            world.history,
+            lambda request: machine.witness.sending(request, wall.now_us()),
+            machine.network,
         )
         async with (
-            world.disk.open_store(life, wall.now_us()) as store,
+            machine.disk.open_store(life, wall.now_us()) as store,
             open_session(
-                replace(access, dial=dial_in_memory(world.host, life), transport=transport),
+                replace(access, dial=dial_in_memory(world.host, life, machine.network), transport=transport),
                 store,
                 wall,
                 self._log,
@@ -113,15 +118,15 @@ class EngineProcess:
             self.refused_429 = statistics.read.refused + statistics.write.refused
 
     async def _obey(self, engine: Engine, nursery: trio.Nursery) -> None:
-        world = self._world
-        began_us, unfinished = world.now_us(), [name for name, _ in audit.unfinished(world.disk.connection)]
+        world, connection, witness = self._world, self._machine.disk.connection, self._machine.witness
+        began_us, unfinished = world.now_us(), [name for name, _ in audit.unfinished(connection)]
         await engine.wait_running()
         shown_us = began_us - world.lag_us
-        for line in audit.not_taken_in(world.disk.connection, world.account, unfinished, shown_us, world.witness.owner):
+        for line in audit.not_taken_in(connection, world.account, unfinished, shown_us, witness.owner):
             if (
                 engine.state in ("running", "halted") and not world.plan.profile.lies.any
             ):  # who leaves has taken in nothing
-                world.witness.found(line)
+                witness.found(line)
         self.started_us = world.now_us()
         self.ready.set()
         async for order in self._asked:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
 
 import trio
 
@@ -21,12 +22,18 @@ class LifeOver(BaseException):
     """The process is dead: no handler of errors may catch this, as none could catch SIGKILL."""
 
 
+class Power(Protocol):
+    """What a life goes on by."""
+
+    async def wait_on(self) -> None: ...
+
+
 class Life:
     """`number` counts the lives of one world. Everything of the engine runs in `scope`, in a context where `LIFE` is
-    this object."""
+    this object. `power` is that of the machine on which it is lived."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, number: int, power: Power) -> None:
+        self.number, self._power = number, power
         self.scope = trio.CancelScope()
         self.over = trio.Event()
         self.doors = 0
@@ -34,6 +41,7 @@ class Life:
         self._dies_at: int | None = None
         self._dies_where = ""
         self._goodbyes: list[Callable[[], None]] = []
+        self._sockets: list[Callable[[], None]] = []
 
     @property
     def is_over(self) -> bool:
@@ -59,6 +67,23 @@ class Life:
         if self._dies_at == 0:
             self.end(name)
             raise LifeOver
+
+    async def wait_on(self) -> None:
+        """Wait while the machine is frozen. Raises LifeOver if the life was over then."""
+        await self._power.wait_on()
+        if self.is_over:
+            raise LifeOver
+
+    def add_socket(self, hang_up: Callable[[], None]) -> None:
+        """Have a connection closed by `hang_up` at the end, or when the network breaks before."""
+        self.at_the_end(hang_up)
+        self._sockets.append(hang_up)
+
+    def hang_up(self) -> None:
+        """The other ends of all connections have gone."""
+        for hang_up in self._sockets:
+            hang_up()
+        self._sockets.clear()
 
     def at_the_end(self, goodbye: Callable[[], None]) -> None:
         """Have what the kernel does for a dead process done: sockets closed, locks released."""

@@ -48,6 +48,7 @@ from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.engine_process import EngineProcess, Order
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
+from fsm_exec.lab.simulation.machine import Machine
 from fsm_exec.lab.simulation.risk_oracle import Layout
 from fsm_exec.lab.simulation.risk_witness import RiskWitness
 from fsm_exec.lab.simulation.scenario import CALM, Scenario
@@ -68,7 +69,6 @@ from fsm_exec.runtime.logs import open_log
 
 CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
 START_WAIT_S = 30  # for the first start, in case the exchange is in no mood
-START_AGAIN_S = 2  # after a start that failed
 LOOKED_US = 45_000_000  # by then what was done by hand has been read
 SECOND_NUMBER = 1_000  # so that its life has a name of its own
 
@@ -134,7 +134,6 @@ class World:
 
     def __init__(self, scenario: Scenario, keeps: bool, directory: Path) -> None:
         self.scenario = scenario
-        self.database = directory / "simulated.sqlite"  # for its lock only: the rows are in memory
         seed = scenario.seed
         self.clock = Clock.starting_at(scenario.start_us)
         self.offset_us = 0  # by which the machine's clock is wrong
@@ -142,25 +141,24 @@ class World:
         self.contradicted: set[str] = set()
         self._asking: dict[int, EngineProcess | None] = {}  # submissions without an answer, and who was asked
         self.history = History(self.clock.now_us, keeps=keeps)
-        instance = _instance(seed)
-        self.witness = Witness(self.history, instance, lambda: self.process.wall_us() - self.now_us())
+        instance = _instance(f"instance:{seed}")
+        witness = Witness(self.history, instance, lambda: self.process.wall_us() - self.now_us())
+        disk = Disk(instance, witness.committed)
+        witness.connection = disk.connection
+        self.machine = Machine(self, instance, disk, witness, directory / "simulated.sqlite")
         self.exchange = WatchedExchange(
             Timeline(self.clock),
             seed=random.Random(f"exchange:{seed}").getrandbits(63),
-            witness=self.witness,
+            witness=witness,
             late_fills=LateFills(scenario.late_fills_per_mille, seed, scenario.start_us + scenario.calm_ms * US_PER_MS),
             silence=self.silence,
         )
         self.gate = Authenticator(self.exchange, self.clock)
         self.account, self.credentials = self.gate.open_account(CASH_E6, "ed25519")
         self.plan = FaultPlan(scenario.faults, seed, until_us=scenario.start_us + scenario.calm_ms * US_PER_MS)
-        self.witness.falsified_orders = lambda: self.plan.falsified_orders
-        self.disk = Disk(instance, self.witness.committed)
-        self.witness.connection = self.disk.connection
+        witness.falsified_orders = lambda: self.plan.falsified_orders
         self.tickers = [market.ticker for market in scenario.markets]
-        self.processes: list[EngineProcess] = []
         self.submitted: dict[int, str] = {}  # execution ids by the number of the submission
-        self.instance = instance
         self._at_work: list[Life] = []  # the lives that may use the database
         self._log_file = io.StringIO()
         self._keeps = keeps
@@ -169,9 +167,8 @@ class World:
             events = dict(zip(self.tickers, scenario.account.events, strict=True))
             self.exchange.exclusive_events.update(scenario.account.exclusive)
             layout = Layout(events, frozenset(scenario.account.exclusive))
-            self.witness.risk = RiskWitness(scenario.account, layout, self)
+            witness.risk = RiskWitness(scenario.account, layout, self)
         self._halts = any(isinstance(action, Halt) for _, action in scenario.steps)
-        self._down_ms = 0
         self.lag_us = (scenario.faults.exchange.lagging_reads.for_ms + 1) * US_PER_MS  # of the listings, at most
 
     @contextmanager
@@ -204,9 +201,29 @@ class World:
         return self.clock.now_us() + self.offset_us
 
     @property
+    def processes(self) -> list[EngineProcess]:
+        """Those of the machine that works, one after the other."""
+        return self.machine.processes
+
+    @property
     def process(self) -> EngineProcess:
         """The newest one, dead or alive."""
-        return self.processes[-1]
+        return self.machine.process
+
+    @property
+    def witness(self) -> Witness:
+        """Who watches the machine that works."""
+        return self.machine.witness
+
+    @property
+    def disk(self) -> Disk:
+        """That of the machine that works."""
+        return self.machine.disk
+
+    @property
+    def instance(self) -> str:
+        """The name of the database at work."""
+        return self.machine.instance
 
     @property
     def calm_us(self) -> int:
@@ -215,13 +232,13 @@ class World:
 
     def is_up(self) -> bool:
         """Whether the newest one runs."""
-        return bool(self.processes) and self.process.ready.is_set() and not self.process.life.is_over
+        return self.machine.is_up()
 
     # The course of things
 
     async def live(self, nursery: trio.Nursery) -> None:
         """The actions in their time, then calm, until everything has ended or should have."""
-        nursery.start_soon(self._keep_alive, nursery)
+        nursery.start_soon(self.machine.keep_alive, nursery)
         with trio.move_on_after(START_WAIT_S):
             await wait_until(self.is_up)
         orders: list[Submit | SubmitToLimit | CloseOut] = []
@@ -248,33 +265,6 @@ class World:
         self._look()
         final_checks.check_final_books(self, all_ended=all_ended)
 
-    async def _keep_alive(self, nursery: trio.Nursery) -> None:
-        """Start the engine, and again whenever it has ended."""
-        while True:
-            process = EngineProcess(self, len(self.processes) + 1, self._log())
-            if self.processes:
-                process.life.inherit(self.process.life)
-            else:
-                self._arm_first(process)
-            self.processes.append(process)
-            nursery.start_soon(process.run)
-            await process.life.over.wait()
-            self.history.add("life over", process.life.number, process.life.died_at, process.failure)
-            if process.engine is not None:  # it got as far as a database
-                for line in audit.stored_differences(self.disk.connection):
-                    self.witness.found(line)
-            if process.failed is None:
-                await trio.sleep(self._down_ms / 1_000)
-            else:
-                await trio.sleep(START_AGAIN_S)
-
-    def _arm_first(self, process: EngineProcess) -> None:
-        """The death that a scenario has for the very first start."""
-        for _, action in self.scenario.steps:
-            if isinstance(action, Crash) and action.at_ms == 0:
-                self._down_ms = action.down_ms
-                process.life.die_in(action.doors, action.where)
-
     def _act(self, action: AnyAction, number: int, nursery: trio.Nursery) -> None:
         match action:
             case Cancel() | CancelNewest():
@@ -292,13 +282,13 @@ class World:
                 self.offset_us = action.by_ms * US_PER_MS
                 nursery.start_soon(self._set_right, action.for_ms)
             case Crash():
-                self._down_ms = action.down_ms
+                self.machine.down_ms = action.down_ms
                 if action.doors:
                     self.process.life.die_in(action.doors, action.where)
                 else:
                     self.process.life.end("killed")
             case Drain():
-                self._down_ms = action.down_ms
+                self.machine.down_ms = action.down_ms
                 self.process.terminate(cancels_orders=action.cancels_orders)
             case Contradict():
                 nursery.start_soon(contradict, self, action)
@@ -320,7 +310,7 @@ class World:
 
     async def _second(self, for_ms: int) -> None:
         """Somebody else's engine."""
-        other = EngineProcess(self, len(self.processes) + SECOND_NUMBER, self._log())
+        other = EngineProcess(self, self.machine, len(self.processes) + SECOND_NUMBER, self.open_log())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other.run)
             with trio.move_on_after(for_ms / 1_000):
@@ -386,7 +376,8 @@ class World:
         if audit.worth_e6(self.exchange) != self._worth_e6:
             self.witness.found("12: cash is not conserved")
 
-    def _log(self) -> FilteringBoundLogger:
+    def open_log(self) -> FilteringBoundLogger:
+        """The log of one engine."""
         return open_log(self._log_file, WallClock(self.system_us())) if self._keeps else _SILENT
 
     def report(self, visited: set[str]) -> HistoryReport:
@@ -410,8 +401,8 @@ class World:
         )
 
 
-def _instance(seed: int) -> str:
-    rng = random.Random(f"instance:{seed}")
+def _instance(drawn: str) -> str:
+    rng = random.Random(drawn)
     return base64.b32encode(rng.randbytes(7)).decode("ascii")[:10].lower()
 
 
