@@ -111,6 +111,28 @@ class Detour(Action, frozen=True, kw_only=True):
     for_ms: int
 
 
+Mishap: TypeAlias = Literal["death", "freeze", "record", "exchange", "none"]
+
+
+class Failover(Action, frozen=True, kw_only=True):
+    """From the first step on a second machine stands by, whose copy is `lag_ms` behind, and a record of who leads is
+    kept, for `lease_s`. Then the first dies for good (at the `doors`-th door from now, of those called `where`, 0: at
+    once), freezes for `for_ms`, or does not reach the record or the exchange for so long. `is_commanded`: a person has
+    the second take over `after_ms` later, whatever the record says. The second dies at the `second_doors`-th door of
+    its start (0: not) and starts again. `sockets_die`: of who is frozen."""
+
+    mishap: Mishap
+    lag_ms: int
+    lease_s: int
+    for_ms: int = 0
+    doors: int = 0
+    where: str = ""
+    sockets_die: bool = False
+    is_commanded: bool = False
+    after_ms: int = 0
+    second_doors: int = 0
+
+
 class CancelNewest(Action, frozen=True, kw_only=True):
     """Cancel the execution that was submitted last."""
 
@@ -184,6 +206,7 @@ AnyAction: TypeAlias = (
     | Orphan
     | Detour
     | CancelNewest
+    | Failover
     | SubmitToLimit
     | CloseOut
     | HandTrade

@@ -22,19 +22,20 @@ _LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 
 class Disk:
-    """`instance` is the name the database is created with; `committed` is called after every transaction. `content` is
-    another database of which this one is a copy."""
+    """`instance` is the name the database is created with; `committed` is called after every transaction."""
 
-    def __init__(self, instance: str, committed: Callable[[], None], content: bytes | None = None) -> None:
+    def __init__(self, instance: str, committed: Callable[[], None]) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        if content is not None:
-            with closing(sqlite3.connect(":memory:")) as original:
-                original.deserialize(content)
-                original.backup(self.connection)
-            self.connection.execute(_MOVED)
         self._instance = instance
         self._committed = committed
         self._drawn = 0
+
+    def restore(self, content: bytes) -> None:
+        """Begin with a copy of another machine's database."""
+        with closing(sqlite3.connect(":memory:")) as original:
+            original.deserialize(content)
+            original.backup(self.connection)
+        self.connection.execute(_MOVED)
 
     def open_store(self, life: Life, at_us: int) -> AbstractAsyncContextManager[SqliteStore]:
         opening = OpenRequest(path=None, draw_instance=self._draw, at_us=at_us)

@@ -43,7 +43,8 @@ class EngineProcess:
         self.refused_429 = 0
         self.engine: Engine | None = None
         self.wall_us: Callable[[], int] = world.system_us  # its own clock
-        self._world, self._machine, self._log = world, machine, log
+        self.machine = machine
+        self._world, self._log = world, log
         self._terminated = trio.Event()
         self._cancels_orders = True
         self._orders, self._asked = trio.open_memory_channel[Order](1_000)
@@ -72,21 +73,22 @@ class EngineProcess:
             error = first_of(group)
             self.failed, self.failure = f"{type(error).__name__}: {error}", type(error).__name__
             if not self.life.is_over:
-                self._machine.witness.found(f"the engine ended in {self.failed}")
+                self.machine.witness.found(f"the engine ended in {self.failed}")
                 self._log.exception("engine_ended")
         finally:
             self.life.end("end")
             self.ended.set()
 
     async def _run(self) -> None:
-        world, machine, life = self._world, self._machine, self.life
+        world, machine, life = self._world, self.machine, self.life
         wall = WallClock(world.system_us())
         self.wall_us = wall.now_us
         self.began_us = world.now_us()
         lock = ExitStack()
         lock.enter_context(database_lock(machine.lock_path, what="simulated", since=to_iso(wall.now_us())))
         life.at_the_end(lock.close)
-        world.let_in(life)
+        world.let_in(self)
+        lease = None if world.standby is None else await world.standby.take_lease(self, wall, self._log)
         access = access_to(world.host, world.credentials)
         transport = DoorTransport(
             world.host.transport,
@@ -111,6 +113,8 @@ class EngineProcess:
         ):
             self.engine = engine = session.engine
             session.nursery.start_soon(self._obey, engine, session.nursery)
+            if lease is not None:
+                session.nursery.start_soon(lease.run, engine.stop_fenced)
             await self._terminated.wait()
             if engine.state != "stopped":
                 await engine.drain(cancel_orders=self._cancels_orders)
@@ -118,7 +122,7 @@ class EngineProcess:
             self.refused_429 = statistics.read.refused + statistics.write.refused
 
     async def _obey(self, engine: Engine, nursery: trio.Nursery) -> None:
-        world, connection, witness = self._world, self._machine.disk.connection, self._machine.witness
+        world, connection, witness = self._world, self.machine.disk.connection, self.machine.witness
         began_us, unfinished = world.now_us(), [name for name, _ in audit.unfinished(connection)]
         await engine.wait_running()
         shown_us = began_us - world.lag_us

@@ -14,7 +14,6 @@ from fsm_exec.lab.simulation.profit_checks import (
     positions_by_hand_differences,
     profit_differences,
 )
-from fsm_exec.lab.simulation.scenario import CALM
 from fsm_exec.lab.simulation.wait import wait_until
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ async def wait_until_ended(world: World) -> bool:
                 world.witness.found(f"9: {name} has not ended in time: {_state_of(world, name)}")
             return False
         _look_for_what_is_not_known(world)
+        if world.standby is not None:
+            world.standby.rules.look()
         if world.now_us() > world.calm_us + NO_START_US:
             world.witness.found(f"9: the engine does not start any more: {world.process.failed}")
             return False
@@ -86,11 +87,18 @@ def check_final_books(world: World, *, all_ended: bool) -> None:
         *profit_differences(connection, world.account, world.witness),
         *_differences_of_account(world),
         *_untrue_reasons(world),
-        *(audit.order_differences(connection, world.account, world.instance, orphans) if all_ended else ()),
+        *(
+            line
+            for machine in (world.machines if all_ended else ())
+            for line in audit.order_differences(connection, world.account, machine.instance, orphans)
+        ),
     ):
         world.witness.found(line)
+    if world.standby is not None:
+        world.standby.rules.check_end()
+        return  # two engines have spent the tokens of one account
     refused = sum(process.refused_429 for process in world.processes)
-    if refused and world.scenario.faults_name == CALM:
+    if refused and not world.has_faults:
         world.witness.found(f"10: {refused} requests were refused for want of tokens on a calm exchange")
 
 

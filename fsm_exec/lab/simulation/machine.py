@@ -17,11 +17,13 @@ from fsm_exec.lab.simulation.actions import Crash
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.engine_process import EngineProcess
 from fsm_exec.lab.simulation.witness import Witness
+from fsm_exec.standby.lease import LeaseHeld
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
 
 START_AGAIN_S = 2  # after a start that failed
+LED_BY_ANOTHER_S = 15  # after one that found another engine at work
 
 
 class Network:
@@ -78,6 +80,7 @@ class Machine:
         self.down_ms = 0  # from the next death to the next start
         self.is_gone = False  # for good
         self.takes_over = False  # its next start does
+        self.first_doors = 0  # the door at which its first life ends; 0: none
         self._world, self._first_number = world, first_number
 
     @property
@@ -118,10 +121,15 @@ class Machine:
             if process.engine is not None:  # it got as far as a database
                 for line in audit.stored_differences(self.disk.connection):
                     self.witness.found(line)
-            await trio.sleep(self.down_ms / 1_000 if process.failed is None else START_AGAIN_S)
+            if process.failure == LeaseHeld.__name__:
+                await trio.sleep(LED_BY_ANOTHER_S)
+            else:
+                await trio.sleep(self.down_ms / 1_000 if process.failed is None else START_AGAIN_S)
 
     def _arm_first(self, process: EngineProcess) -> None:
-        """The death that a scenario has for the very first start of all."""
+        """The death that a scenario has for the very first start."""
+        if self.first_doors:
+            process.life.die_in(self.first_doors)
         for _, action in self._world.scenario.steps:
             if isinstance(action, Crash) and action.at_ms == 0 and self._first_number == 1:
                 self.down_ms = action.down_ms

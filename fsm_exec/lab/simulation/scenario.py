@@ -31,6 +31,7 @@ from fsm_exec.lab.simulation.actions import (
     Second,
     Submit,
 )
+from fsm_exec.lab.simulation.failover_draws import draw_failover
 from fsm_exec.paper.faults import (
     Episode,
     ExchangeFaults,
@@ -88,9 +89,10 @@ def draw(
     faults: str | None = None,
     executions: int | None = None,
     account: bool = True,
+    failovers: bool = True,
 ) -> Scenario:
     """The scenario of a seed; `profile` (of the flow) and `faults` overrule what it draws. Without `account`
-    it has none. Raises UserError."""
+    it has none, without `failovers` one machine. Raises UserError."""
     rng = random.Random(f"scenario:{seed}")
     seconds = rng.choice((20, 40, 60, 60, 90))
     calm_ms = seconds * 1_000
@@ -104,6 +106,9 @@ def draw(
     actions += _troubles(random.Random(f"troubles:{seed}"), calm_ms, count)
     actions += _contradictions(random.Random(f"contradictions:{seed}"), calm_ms, count)
     actions += _others(random.Random(f"others:{seed}"), len(markets), calm_ms)
+    failover = draw_failover(seed, calm_ms)
+    if failover is not None and failovers and not plan.lies.any:
+        actions.append(failover)
     owned = draw_account(seed, len(markets)) if account and not plan.lies.any else None
     if owned is not None:
         if plan.exchange.settle == "yes":  # all markets, which they could not

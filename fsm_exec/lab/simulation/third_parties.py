@@ -59,12 +59,11 @@ def perform_action(world: World, action: Hit | Hand | Orphan | HandTrade | Depos
 
 def _ours(world: World, nth: int) -> Order | None:
     """The `nth` of our orders that rest, counted on from the first again."""
-    prefix = f"fx{world.instance}-"
     resting = [
         order
         for orders in world.account.resting.values()
         for order in orders.values()
-        if order.client_order_id.startswith(prefix) and order.client_order_id not in world.witness.orphans
+        if world.witness.owner(order.client_order_id) is not None and order.client_order_id not in world.witness.orphans
     ]
     return min(resting, key=lambda order: (order.number + nth) % len(resting), default=None)
 

@@ -39,7 +39,7 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
     if wanted is None:
         return
     request, cap_e6 = wanted
-    process = world.process
+    process = next(each for each in reversed(world.all_processes) if each.engine is engine)
     asked_us = process.wall_us()
     try:
         name = world.submitted[number] = await engine.submit(request)
@@ -48,7 +48,7 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
             world.witness.risk.refused(request, error, alone=world.waiting_submissions == 1)
         raise
     world.history.add("accepted", number, name)
-    kept = world.witness.durable.get(name)
+    kept = process.machine.witness.durable.get(name)
     if kept is None:
         world.witness.found(f"5: {name} is accepted and not on disk")
         return

@@ -43,27 +43,30 @@ class LateFills:
 
 
 class WatchedExchange(Exchange):
-    """The exchange, reporting to the witness what it executed. No frame carries what happens within `silence`."""
+    """The exchange, reporting what it executed to the witness of an order, by its name (none: of the account). No frame
+    carries what happens within `silence`."""
 
     def __init__(
         self,
         timeline: Timeline,
         *,
         seed: int,
-        witness: Witness,
+        witness_of: Callable[[str], Witness],
         late_fills: LateFills,
         silence: Callable[[], AbstractContextManager[None]],
     ) -> None:
         super().__init__(timeline, seed=seed)
-        self._witness, self._late_fills, self._silence = witness, late_fills, silence
+        self._witness_of, self._late_fills, self._silence = witness_of, late_fills, silence
 
     def create_order(self, account: Account, request: rest.CreateOrder) -> rest.CreateOrderAnswer:
         held_e2 = account.position(request.ticker).count_e2
         answer = super().create_order(account, request)
         self._executed("create", account, answer.order_id)
-        if self._witness.owner(self.orders[answer.order_id].client_order_id) is None:
-            self._changed(self.orders[answer.order_id])
-        self._witness.closed(self.orders[answer.order_id], held_e2, account.position(request.ticker).count_e2)
+        order = self.orders[answer.order_id]
+        witness = self._witness_of(order.client_order_id)
+        if witness.owner(order.client_order_id) is None:
+            self._changed(order)
+        witness.closed(order, held_e2, account.position(request.ticker).count_e2)
         return answer
 
     def amend_order(self, account: Account, order_id: str, request: rest.AmendOrder) -> rest.AmendOrderAnswer:
@@ -73,8 +76,8 @@ class WatchedExchange(Exchange):
 
     def cancel_order(self, account: Account, order_id: str, market_ticker: str | None = None) -> rest.CancelOrderAnswer:
         answer = super().cancel_order(account, order_id, market_ticker)
-        self._witness.history.add("cancelled", order_id, answer.reduced_by)
         order, reduced = self.orders[order_id], parse_count(answer.reduced_by)
+        self._witness_of(order.client_order_id).history.add("cancelled", order_id, answer.reduced_by)
         late = self._late_fills.draw(self.timeline.now_us(), reduced)
         if late is not None:
             count, at_us, silent = late
@@ -85,18 +88,20 @@ class WatchedExchange(Exchange):
         market = self.markets[order.ticker]
         if market.status != "active":
             return
-        self._witness.history.add("late fill", order.client_order_id, count)
-        self._witness.late_e2[order.order_id] = count
+        witness = self._witness_of(order.client_order_id)
+        witness.history.add("late fill", order.client_order_id, count)
+        witness.late_e2[order.order_id] = count
         with self._silence() if silent else nullcontext():
             self._settle(market, Match(order, None, order.outcome, order.price_e4, count), self.timeline.now_us())
-        if self._witness.risk is not None:
-            self._witness.risk.outside_changed()
+        if witness.risk is not None:
+            witness.risk.outside_changed()
 
     def settle_market(self, ticker: str) -> None:
         super().settle_market(ticker)
-        self._witness.history.add("settled", ticker, self.markets[ticker].result)
-        if self._witness.risk is not None:
-            self._witness.risk.outside_changed()
+        witness = self._witness_of("")
+        witness.history.add("settled", ticker, self.markets[ticker].result)
+        if witness.risk is not None:
+            witness.risk.outside_changed()
 
     def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:
         super()._settle(market, match, now_us)
@@ -105,22 +110,26 @@ class WatchedExchange(Exchange):
 
     def _end_order(self, order: Order, status: rest.OrderStatus, reason: str | None) -> None:
         super()._end_order(order, status, reason)
-        if self._witness.owner(order.client_order_id) is None:
+        if self._witness_of(order.client_order_id).owner(order.client_order_id) is None:
             self._changed(order)
 
     def _changed(self, order: Order | None) -> None:
         """Look at the account's risk after a change of one of its orders."""
-        risk = self._witness.risk
-        if order is None or risk is None:
+        if order is None:
             return
-        if self._witness.owner(order.client_order_id) is None or order.order_id in self._witness.late_e2:
+        witness = self._witness_of(order.client_order_id)
+        risk = witness.risk
+        if risk is None:
+            return
+        if witness.owner(order.client_order_id) is None or order.order_id in witness.late_e2:
             risk.outside_changed()
         else:
             risk.traded()
 
     def _executed(self, what: str, account: Account, order_id: str) -> None:
         order = self.orders[order_id]
-        self._witness.history.add(
+        witness = self._witness_of(order.client_order_id)
+        witness.history.add(
             what, order.client_order_id, order_id, order.price_e4, order.initial_e2, order.filled_e2, order.status
         )
-        self._witness.accepted(account, order)
+        witness.accepted(account, order)

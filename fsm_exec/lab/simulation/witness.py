@@ -25,9 +25,10 @@ from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.orders import Order
-from fsm_exec.store.reads.execution_reads import load_execution
+from fsm_exec.store.reads.execution_reads import load_execution, load_executions
 
 if TYPE_CHECKING:
+    from fsm_exec.lab.simulation.fence_rules import FenceRules
     from fsm_exec.lab.simulation.risk_witness import RiskWitness
 
 FINDINGS_MAX = 30
@@ -61,30 +62,34 @@ class _Durable(NamedTuple):
 
 class Witness:
     """`instance` is whose orders are looked at, `clock_offset_us` how far the engine's clock is ahead. Tell
-    `committed` of every transaction, `sending` of every request.
+    `committed` of every transaction, `sending` of every request. `before` watches the machine from which this one takes
+    over: what is seen of the exchange is seen by both, and its orders are this one's too.
     `doubts_us` is when each execution's last doubt about a write began, `durable` what the disk holds of each;
     `late_e2` what the exchange booked after it had said that the order was over, `risk` looks at the account, if the
     engine has one."""
 
-    def __init__(self, history: History, instance: str, clock_offset_us: Callable[[], int]) -> None:
-        self.findings: list[str] = []
+    def __init__(
+        self, history: History, instance: str, clock_offset_us: Callable[[], int], *, before: Witness | None = None
+    ) -> None:
+        self.findings: list[str] = [] if before is None else before.findings
         self.history, self.clock_offset_us = history, clock_offset_us
         self.durable: dict[str, _Durable] = {}
-        self._prefix = f"fx{instance}-"
+        self._prefixes = (f"fx{instance}-",) if before is None else (*before._prefixes, f"fx{instance}-")
         self._rowid = 0
-        self._orders: dict[str, list[Order]] = {}
+        self._orders: dict[str, list[Order]] = {} if before is None else before._orders
         self.connection: sqlite3.Connection | None = None
         self.doubts_us: dict[str, int] = {}
         self.restored_us: dict[str, int] = {}
-        self.late_e2: dict[str, int] = {}
-        self.falsified_orders: Callable[[], AbstractSet[str]] = (
-            frozenset  # order ids of which something was said that is not so
-        )
+        self.late_e2: dict[str, int] = {} if before is None else before.late_e2
+        # order ids of which something was said that is not so
+        self.falsified_orders: Callable[[], AbstractSet[str]] = frozenset if before is None else before.falsified_orders
         self.risk: RiskWitness | None = None
-        self.orphans: set[str] = set()  # orders that were drawn under names of ours
-        self.by_hand: set[str] = set()  # orders of the account's owner
-        self.handled: set[str] = set()  # orders that a third party cancelled
-        self._names: dict[str, str] = {}  # of our orders, by the exchange's ids
+        self.orphans: set[str] = set() if before is None else before.orphans  # drawn under names of ours
+        self.by_hand: set[str] = set() if before is None else before.by_hand  # of the account's owner
+        self.handled: set[str] = set() if before is None else before.handled  # that a third party cancelled
+        self.fence: FenceRules | None = None  # what holds between two machines
+        self._is_second = before is not None
+        self._names: dict[str, str] = {} if before is None else before._names  # of our orders, by the exchange's ids
 
     def found(self, what: str) -> None:
         """Something is wrong. Told once, however often it shows."""
@@ -94,9 +99,9 @@ class Witness:
 
     def owner(self, client_order_id: str) -> str | None:
         """The execution that an order of this instance belongs to."""
-        if not client_order_id.startswith(self._prefix):
+        if not client_order_id.startswith(self._prefixes):
             return None
-        return client_order_id.removeprefix(self._prefix).split("-", 1)[0]
+        return client_order_id.split("-", 2)[1]
 
     def was_lied_to(self, execution_id: str) -> bool:
         """Whether anything was said of one of its orders that is not so. Then the engine may believe for a while what
@@ -105,11 +110,34 @@ class Witness:
         return bool(lied) and any(order.order_id in lied for order in self._orders.get(execution_id, ()))
 
     @property
+    def lost(self) -> set[str]:
+        """The orders of executions that the machine before accepted and this one never heard of."""
+        if not self._is_second:
+            return set()
+        return {
+            order.client_order_id
+            for name, orders in self._orders.items()
+            if name not in self.durable
+            for order in orders
+        }
+
+    @property
     def foreign(self) -> set[str]:
         """The orders that no execution has."""
-        return self.orphans | self.by_hand
+        return self.orphans | self.by_hand | self.lost
+
+    def orders_of(self, execution_id: str) -> list[Order]:
+        """All orders of an execution at the exchange, whichever machine sent them."""
+        return self._orders.get(execution_id, [])
 
     # The disk
+
+    def begin_with(self, connection: sqlite3.Connection) -> None:
+        """Take what a copy of a database holds for known."""
+        self.connection = connection
+        (self._rowid,) = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM execution_events").fetchone()
+        for stored in load_executions(connection):
+            self._look_at(stored)
 
     def committed(self) -> None:
         """Look at what is new in the journal, and at the executions it is about."""
@@ -172,7 +200,7 @@ class Witness:
             self.risk.accepted(execution)
         if execution.is_ended and not self.was_lied_to(execution_id):
             for order in self._orders.get(execution_id, ()):
-                if order.status == "resting":
+                if order.status == "resting" and self.owner(order.client_order_id) is not None:
                     self.found(f"4: {execution_id} ended as {state} and its order {order.client_order_id} rests")
 
     def _look_at_reservations(self, connection: sqlite3.Connection) -> None:
@@ -246,6 +274,8 @@ class Witness:
         if order not in orders:
             orders.append(order)
             self._names[order.order_id] = order.client_order_id
+        if self.fence is not None:
+            self.fence.accepted(order)
         if len({each.client_order_id for each in orders}) != len(orders):
             self.found(f"3: two orders at the exchange are called {order.client_order_id}")
         durable = self.durable.get(owner)

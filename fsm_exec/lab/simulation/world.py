@@ -17,6 +17,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.market.client_order_id import order_prefix
 from fsm_exec.core.values.units import US_PER_MS, MoneyE6
 from fsm_exec.lab.simulation import audit, final_checks, third_parties, user_actions
 from fsm_exec.lab.simulation.actions import (
@@ -29,6 +30,7 @@ from fsm_exec.lab.simulation.actions import (
     Deposit,
     Detour,
     Drain,
+    Failover,
     Halt,
     Hand,
     HandTrade,
@@ -46,8 +48,9 @@ from fsm_exec.lab.simulation.actions import (
 from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.engine_process import EngineProcess, Order
+from fsm_exec.lab.simulation.failover import Standby
 from fsm_exec.lab.simulation.history import History
-from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
+from fsm_exec.lab.simulation.life import doors_at_crash_points
 from fsm_exec.lab.simulation.machine import Machine
 from fsm_exec.lab.simulation.risk_oracle import Layout
 from fsm_exec.lab.simulation.risk_witness import RiskWitness
@@ -142,14 +145,16 @@ class World:
         self._asking: dict[int, EngineProcess | None] = {}  # submissions without an answer, and who was asked
         self.history = History(self.clock.now_us, keeps=keeps)
         instance = _instance(f"instance:{seed}")
-        witness = Witness(self.history, instance, lambda: self.process.wall_us() - self.now_us())
-        disk = Disk(instance, witness.committed)
+        witness = Witness(self.history, instance, lambda: first.process.wall_us() - self.now_us())
+        disk = Disk(instance, self._committed)
         witness.connection = disk.connection
-        self.machine = Machine(self, instance, disk, witness, directory / "simulated.sqlite")
+        first = self.machine = Machine(self, instance, disk, witness, directory / "simulated.sqlite")
+        self.machines = [first]
+        self.standby: Standby | None = None
         self.exchange = WatchedExchange(
             Timeline(self.clock),
             seed=random.Random(f"exchange:{seed}").getrandbits(63),
-            witness=witness,
+            witness_of=self._witness_of,
             late_fills=LateFills(scenario.late_fills_per_mille, seed, scenario.start_us + scenario.calm_ms * US_PER_MS),
             silence=self.silence,
         )
@@ -159,7 +164,7 @@ class World:
         witness.falsified_orders = lambda: self.plan.falsified_orders
         self.tickers = [market.ticker for market in scenario.markets]
         self.submitted: dict[int, str] = {}  # execution ids by the number of the submission
-        self._at_work: list[Life] = []  # the lives that may use the database
+        self._at_work: list[EngineProcess] = []  # those that may use a database
         self._log_file = io.StringIO()
         self._keeps = keeps
         self._worth_e6 = audit.worth_e6(self.exchange)
@@ -168,6 +173,10 @@ class World:
             self.exchange.exclusive_events.update(scenario.account.exclusive)
             layout = Layout(events, frozenset(scenario.account.exclusive))
             witness.risk = RiskWitness(scenario.account, layout, self)
+        plan = next((action for _, action in scenario.steps if isinstance(action, Failover)), None)
+        if plan is not None:
+            self.standby = Standby(self, plan, _instance(f"second instance:{seed}"))
+            self.machines.append(self.standby.second)
         self._halts = any(isinstance(action, Halt) for _, action in scenario.steps)
         self.lag_us = (scenario.faults.exchange.lagging_reads.for_ms + 1) * US_PER_MS  # of the listings, at most
 
@@ -183,13 +192,32 @@ class World:
         """Those that the engine is given. None: it looks at no account."""
         return None if self.scenario.account is None else self.scenario.account.limits
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether anything goes wrong at the exchange before calm comes."""
+        return self.scenario.faults_name != CALM
+
+    def _committed(self) -> None:
+        """The first machine's database has committed."""
+        first = self.machines[0]
+        first.witness.committed()
+        if self.standby is not None:
+            self.standby.follow()
+
+    def _witness_of(self, client_order_id: str) -> Witness:
+        """Who watches the machine whose order that is, or else the one that works."""
+        for machine in self.machines:
+            if client_order_id.startswith(order_prefix(machine.instance)):
+                return machine.witness
+        return self.witness
+
     def must_know(self, at_us: int) -> bool:
         """Whether the engine at work must know by now what was done by hand then: before its process began, or so long
         ago that, on an exchange on which nothing goes wrong, a look has told it."""
         process, now_us = self.process, self.now_us()
         if at_us < process.began_us - self.lag_us:
             return True
-        since_us = self.calm_us if self.scenario.faults_name != CALM else 0
+        since_us = self.calm_us if self.has_faults else 0
         return process.started_us > 0 and at_us >= since_us and max(at_us, process.started_us) + LOOKED_US < now_us
 
     def now_us(self) -> int:
@@ -204,6 +232,11 @@ class World:
     def processes(self) -> list[EngineProcess]:
         """Those of the machine that works, one after the other."""
         return self.machine.processes
+
+    @property
+    def all_processes(self) -> list[EngineProcess]:
+        """Those of all machines."""
+        return [process for machine in self.machines for process in machine.processes]
 
     @property
     def process(self) -> EngineProcess:
@@ -239,6 +272,8 @@ class World:
     async def live(self, nursery: trio.Nursery) -> None:
         """The actions in their time, then calm, until everything has ended or should have."""
         nursery.start_soon(self.machine.keep_alive, nursery)
+        if self.standby is not None:
+            nursery.start_soon(self.standby.stand_by, nursery)
         with trio.move_on_after(START_WAIT_S):
             await wait_until(self.is_up)
         orders: list[Submit | SubmitToLimit | CloseOut] = []
@@ -257,7 +292,7 @@ class World:
         await self.clock.sleep_until(self.calm_us)
         self.history.add("calm")
         self._set_clock_right()
-        for process in self.processes:
+        for process in self.all_processes:
             process.life.die_in(0)  # no death is pending any more
         nursery.start_soon(final_checks.resume_misled, self)
         all_ended = await final_checks.wait_until_ended(self)
@@ -298,15 +333,19 @@ class World:
                 third_parties.perform_action(self, action, number)
             case RiskResume() | RiskReduce():
                 self.process.ask(partial(user_actions.act_on_risk, self, action))
-            case Submit() | SubmitToLimit() | CloseOut() | Detour():
+            case Failover() if self.standby is not None:
+                nursery.start_soon(self.standby.befall)
+                if action.is_commanded:
+                    nursery.start_soon(self.standby.tell)
+            case Submit() | SubmitToLimit() | CloseOut() | Detour() | Failover():
                 pass
 
-    def let_in(self, life: Life) -> None:
+    def let_in(self, process: EngineProcess) -> None:
         """Whoever got past the lock works the database until its life is over, and must be the only one: a second one
         that comes just as the first is killed does hold the lock, and it is the first's next life that is refused."""
-        if any(not other.is_over for other in self._at_work):
+        if any(other.machine is process.machine and not other.life.is_over for other in self._at_work):
             self.witness.found("two engines work one database")
-        self._at_work.append(life)
+        self._at_work.append(process)
 
     async def _second(self, for_ms: int) -> None:
         """Somebody else's engine."""
@@ -353,13 +392,18 @@ class World:
 
     def has_waiting_submission(self) -> bool:
         """Return whether a submission still waits to be accepted. A process that has gone will accept none."""
-        return any(asked is None or not asked.life.is_over for asked in self._asking.values())
+        return any(
+            asked is None or (asked.machine is self.machine and not asked.life.is_over)
+            for asked in self._asking.values()
+        )
 
     # What is looked at
 
     def _look(self) -> None:
         """After every step: what must hold at any moment."""
         connection = self.disk.connection
+        if self.standby is not None:
+            self.standby.rules.look()
         for name, why in audit.given_up(connection):
             if not self.witness.was_lied_to(name):
                 self.witness.found(f"{name} was quarantined: {why}")
@@ -381,6 +425,7 @@ class World:
         return open_log(self._log_file, WallClock(self.system_us())) if self._keeps else _SILENT
 
     def report(self, visited: set[str]) -> HistoryReport:
+        lives = [process.life for process in self.all_processes]
         return HistoryReport(
             seed=self.scenario.seed,
             digest=self.history.digest,
@@ -389,9 +434,9 @@ class World:
             executions=len(self.witness.durable),
             orders=len(self.account.orders),
             fills=len(self.account.fills),
-            lives=len(self.processes),
-            deaths=sum(process.life.died_at != "end" and process.life.is_over for process in self.processes),
-            doors=sum(process.life.doors for process in self.processes),
+            lives=len(lives),
+            deaths=sum(life.died_at != "end" and life.is_over for life in lives),
+            doors=sum(life.doors for life in lives),
             faults=self.plan.counts.total(),
             virtual_ms=(self.now_us() - self.scenario.start_us) // US_PER_MS,
             findings=list(self.witness.findings),
