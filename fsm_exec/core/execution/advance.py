@@ -120,7 +120,8 @@ def _carry_out(
         match intent:
             case MakePlan():
                 draft.update(slices=intent.slices)
-                draft.fire("planned")
+                if draft.execution.state == "pending":
+                    draft.fire("planned")
             case Transfer():
                 draft.update(slices=intent.slices)
             case BeginClosing():

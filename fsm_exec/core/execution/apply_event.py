@@ -56,6 +56,7 @@ from fsm_exec.core.execution.execution import (
     PendingRenewal,
     Suspicion,
 )
+from fsm_exec.core.execution.fenced_orders import FENCE_CANCEL, drop_never_arrived, take_over_order
 from fsm_exec.core.execution.fills import take_fill
 from fsm_exec.core.execution.invariants import check
 from fsm_exec.core.execution.lease import is_leased, is_renewal_alone
@@ -92,7 +93,7 @@ CANCEL_ENDS: dict[str, Reason] = {
 }
 """Why the exchange cancelled one of our orders unasked, where that ends the execution."""
 
-CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", CROSS})
+CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", CROSS, FENCE_CANCEL})
 """The same, where the next decision may place again."""
 
 Refusal: TypeAlias = OrderAccepted | OrderRefused | PlaceUnconfirmed | AmendRefused | OrderReported
@@ -258,7 +259,11 @@ def _apply_restored(draft: Draft, event: Restored) -> None:
     if event.market == "closed":
         draft.end("market_closed", event.at_us)
     for report in event.orders:
+        if report.cause == FENCE_CANCEL:
+            take_over_order(draft, report)
         _apply_or_suspect(draft, report)
+    if any(report.cause == FENCE_CANCEL for report in event.orders):
+        drop_never_arrived(draft, frozenset(report.client_order_id for report in event.orders))
     for fill in event.fills:
         _apply_or_suspect(draft, fill)
 
@@ -570,7 +575,7 @@ def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> N
     expiration_s = _earliest_expiration_s(child)
     has_expired = expiration_s is not None and event.at_us >= expiration_s * US_PER_S
     if event.cause in CANCEL_GOES_ON:
-        if event.cause != "HaltCancel":
+        if event.cause not in ("HaltCancel", FENCE_CANCEL):
             _count_refusal(draft, event.cause, event)
     elif event.cause == "ExpiryCancel" or (event.cause is None and has_expired):
         # Before its execution is over an order ends by itself only because nobody put that off: it is placed again.

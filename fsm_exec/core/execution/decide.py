@@ -67,7 +67,7 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
         return (*resent, *forgone, *cancel_intents(seen))
     closing_us = closing_at_us(seen, algorithm)
     closes = closing_us is not None and event.at_us >= closing_us
-    if closes and seen.state != "pending":  # whatever else is the matter: this time must not stay due
+    if closes and seen.slices:  # whatever else is the matter: this time must not stay due
         return (*resent, *begin_closing(seen))
     if seen.free_e2 < 0:  # a late fill, or an end that is doubted, has taken what other orders still want to buy
         return (*resent, *forgone, *cancel_intents(seen))
@@ -79,7 +79,7 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     if not isinstance(event, DecisionDue):
         return (*resent, *again)
     planned: tuple[AnyIntent, ...] = ()
-    if seen.state == "pending":
+    if not seen.slices:  # it is new, or what it was planned as is lost
         slices = check_plan(seen, algorithm.plan(seen.goal, event.view))
         planned = (MakePlan(slices=slices),)
         if closes:

@@ -18,7 +18,7 @@ from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.standby.lease import RECORD, Lease
 from fsm_exec.standby.lease_record import ExpiryWatch, LeaseHolder, decode_record
-from fsm_exec.standby.places.memory import MemoryPlace
+from fsm_exec.standby.places.memory_place import MemoryPlace
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.engine_process import EngineProcess

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
 
 AT_WORK_US = 45 * US_PER_S  # by then the second is at work, after it was told, on an exchange that answers
-STOPPED_US = 45 * US_PER_S  # and by then a first that reaches everything has stopped
 
 
 class FenceRules:
@@ -77,11 +76,13 @@ class FenceRules:
         calm_us = self._world.calm_us if self._world.has_faults else 0
         return max(self.decided_us, began_us, calm_us)
 
+    def has_two_at_work(self) -> bool:
+        """Whether the first machine's engine still runs although the second has been told to take over."""
+        return self.decided_us is not None and not self.first.is_gone and self.first.is_up()
+
     def check_end(self) -> None:
-        """What must hold when all is at rest: the first machine has stopped by itself."""
+        """What must hold when all is at rest: the first machine's engine has stopped by itself."""
         self.look()
-        if self.decided_us is None:
-            return
-        if not self.first.is_gone and self.first.is_up():
+        if self.has_two_at_work():
             state = None if self.first.process.engine is None else self.first.process.engine.state
             self.second.witness.found(f"16: the engine of the machine before is still at work ({state})")

@@ -33,9 +33,9 @@ KNOWN_US = 45_000_000  # of calm: the listings are read every 30 s, and what is 
 
 async def wait_until_ended(world: World) -> bool:
     """Whether everything ended in time."""
-    connection, lies = world.disk.connection, world.plan.profile.lies.any
+    lies = world.plan.profile.lies.any
     while (
-        (left := audit.unfinished(connection, quarantined_too=lies))
+        (left := audit.unfinished(world.disk.connection, quarantined_too=lies))
         or not world.is_up()
         or world.has_waiting_submission()
     ):
@@ -67,12 +67,14 @@ async def resume_misled(world: World) -> None:
 async def wait_until_at_rest(world: World) -> None:
     """Wait until fills the stream never carried are learned from listings, in their own time."""
     connection, account, orphans = world.disk.connection, world.account, world.witness.foreign
+    standby = world.standby
     with trio.move_on_after(ARRIVAL_S):
         await wait_until(
             lambda: (
                 not audit.fill_differences(connection, account, orphans)
                 and not _resting(world)
                 and not _differences_of_account(world)
+                and (standby is None or not standby.rules.has_two_at_work())
             )
         )
 

@@ -74,7 +74,7 @@ class Witness:
         self.findings: list[str] = [] if before is None else before.findings
         self.history, self.clock_offset_us = history, clock_offset_us
         self.durable: dict[str, _Durable] = {}
-        self._prefixes = (f"fx{instance}-",) if before is None else (*before._prefixes, f"fx{instance}-")
+        self._prefixes: tuple[str, ...] = (*(() if before is None else before._prefixes), f"fx{instance}-")
         self._rowid = 0
         self._orders: dict[str, list[Order]] = {} if before is None else before._orders
         self.connection: sqlite3.Connection | None = None
