@@ -11,9 +11,9 @@ from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.lab.simulation.actions import Failover
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.fence_rules import FenceRules
+from fsm_exec.lab.simulation.lagging_copy import LaggingCopy
 from fsm_exec.lab.simulation.lease_place import ReachedPlace
 from fsm_exec.lab.simulation.machine import Machine
-from fsm_exec.lab.simulation.replica import Replica
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.standby.lease import RECORD, Lease
@@ -34,7 +34,7 @@ class Standby:
     def __init__(self, world: World, plan: Failover, second_instance: str) -> None:
         self.plan, self.place = plan, MemoryPlace()
         self._world, first = world, world.machine
-        self._replica = Replica(world.now_us)
+        self._copy = LaggingCopy(world.now_us)
         disk = Disk(second_instance, lambda: witness.committed())
         witness = Witness(world.history, second_instance, self._clock_offset_us, before=first.witness)
         second = Machine(world, second_instance, disk, witness, first.lock_path.with_name("second.sqlite"), SECOND_LIFE)
@@ -42,7 +42,7 @@ class Standby:
         self.rules = FenceRules(world, first, second)
         first.witness.fence = second.witness.fence = self.rules
         second.takes_over, second.first_doors = True, plan.second_doors
-        self._is_told = False
+        self._is_ordered = False
         self._died_us: int | None = None
 
     def _clock_offset_us(self) -> int:
@@ -50,7 +50,7 @@ class Standby:
 
     def follow(self) -> None:
         """The first has committed something."""
-        self._replica.follow(self.first.disk.connection)
+        self._copy.follow(self.first.disk.connection)
 
     async def take_lease(self, process: EngineProcess, wall: WallClock, log: FilteringBoundLogger) -> Lease:
         """Have the record name a process that begins; one that takes over gets the copy of the database then. Raises
@@ -74,7 +74,7 @@ class Standby:
         """The second machine's database becomes what the copy has, and its engine the one that works."""
         world = self._world
         as_of_us = (world.now_us() if self._died_us is None else self._died_us) - self.plan.lag_ms * US_PER_MS
-        content = self._replica.content(as_of_us)
+        content = self._copy.content(as_of_us)
         if content is not None:
             self.second.disk.restore(content)
             self.second.witness.begin_with(self.second.disk.connection)
@@ -84,7 +84,7 @@ class Standby:
         self.second.takes_over = False
         world.machine = self.second
 
-    async def befall(self) -> None:
+    async def apply_mishap(self) -> None:
         """What the plan has for the first machine."""
         plan, first, world = self.plan, self.first, self._world
         match plan.mishap:
@@ -122,10 +122,10 @@ class Standby:
         left_us = world.calm_us - world.now_us()
         await trio.sleep(max(0, min(self.plan.for_ms * US_PER_MS, left_us)) / 1_000_000)
 
-    async def tell(self) -> None:
+    async def order_takeover(self) -> None:
         """A person tells the second machine to take over."""
         await trio.sleep(self.plan.after_ms / 1_000)
-        self._is_told = True
+        self._is_ordered = True
 
     async def stand_by(self, nursery: trio.Nursery) -> None:
         """Look at the record until its leader is gone, or somebody says so; then work."""
@@ -136,8 +136,8 @@ class Standby:
             if stored is None:
                 continue
             left_s = watch.left_s(stored.tag, decode_record(stored.content, RECORD), trio.current_time())
-            if self._is_told or left_s <= 0:
+            if self._is_ordered or left_s <= 0:
                 break
         self.rules.decided_us = self._world.now_us()
-        self._world.history.add("second takes over", self._is_told)
+        self._world.history.add("second takes over", self._is_ordered)
         nursery.start_soon(self.second.keep_alive, nursery)

@@ -334,9 +334,9 @@ class World:
             case RiskResume() | RiskReduce():
                 self.process.ask(partial(user_actions.act_on_risk, self, action))
             case Failover() if self.standby is not None:
-                nursery.start_soon(self.standby.befall)
+                nursery.start_soon(self.standby.apply_mishap)
                 if action.is_commanded:
-                    nursery.start_soon(self.standby.tell)
+                    nursery.start_soon(self.standby.order_takeover)
             case Submit() | SubmitToLimit() | CloseOut() | Detour() | Failover():
                 pass
 

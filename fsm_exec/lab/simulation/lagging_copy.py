@@ -10,7 +10,7 @@ from collections.abc import Callable
 KEPT_US = 6_000_000  # the longest lag that is drawn, and a little
 
 
-class Replica:
+class LaggingCopy:
     """Tell `follow` of every transaction of the database; `now_us` is the true time."""
 
     def __init__(self, now_us: Callable[[], int]) -> None:
