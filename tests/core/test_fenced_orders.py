@@ -1,4 +1,4 @@
-"""What a fenced engine did after the copy was made with which its successor works: adopted, taken over, never doubled."""
+"""What a fenced engine did after the copy was made with which its successor works: adopted, never doubled."""
 
 from __future__ import annotations
 
@@ -113,9 +113,7 @@ def test_a_plan_that_was_lost_is_made_anew(world: World) -> None:
     """The copy has the acceptance alone; the fenced engine had planned, placed and bought 3."""
     accepted = world.drive(world.scripted())
     name = f"fxaaaaaaaaaa-{accepted.execution.execution_id}-1-1"
-    accepted.fact(
-        Restored, instance=NEW, orders=(stated(accepted, name, 300),), fills=(fill_of(accepted, name, 300),)
-    )
+    accepted.fact(Restored, instance=NEW, orders=(stated(accepted, name, 300),), fills=(fill_of(accepted, name, 300),))
     assert accepted.execution.filled_e2 == 300
     accepted.look()
     assert (sum(part.count_e2 for part in accepted.execution.slices), accepted.child.count_e2) == (1_000, 700)
