@@ -26,7 +26,7 @@ import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol, TextIO, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import httpx
 
@@ -51,7 +51,7 @@ from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock, system_us
-from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.runtime.tape_recorder import TapeSetup
 from fsm_exec.session import Access, Session, open_session
@@ -178,7 +178,7 @@ async def open_paper_session(
     store: SqliteStore | None = None,
     instance: str = PAPER_INSTANCE,
     live: bool = False,
-    log_file: TextIO | None = None,
+    log_file: LogFile | None = None,
     methods: Methods = method,
     tickers: Sequence[str] | None = None,
     cash_e6: MoneyE6 = PLAY_CASH_E6,

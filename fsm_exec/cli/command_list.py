@@ -114,6 +114,11 @@ GROUPS: Final = {
             "alerts",
             "List alerts, newest first, and how each fares with the channels of the configuration.",
         ),
+        "logs": Place(
+            "database.logs",
+            "logs",
+            "Tell what the log of a database says, a line a step in words; what was rotated is read too.",
+        ),
         "replay": Place(
             "database.replay",
             "replay",

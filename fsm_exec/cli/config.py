@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from fsm_exec.cli.logs.settings import LogSettings
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.account.limits import RiskLimits, check_limits
 from fsm_exec.core.alerts.settings import AlertSettings, check_alert_settings
@@ -63,7 +64,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults;
     `[page]` where its page is, `[alerts]` who hears of what, `[telemetry]` who takes spans, `[tapes]` whether
     the frames of worked markets are kept, `[archive]` when what is over moves into archives, `[execution]` how long
-    its orders outlive this host."""
+    its orders outlive this host, `[log]` how much of the log is kept."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -81,6 +82,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tapes: TapeSettings = TapeSettings()
     archive: ArchiveSettings = ArchiveSettings()
     execution: LeaseSettings = LeaseSettings()
+    log: LogSettings = LogSettings()
 
     def risk_limits(self) -> RiskLimits:
         """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing

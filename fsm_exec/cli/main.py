@@ -179,5 +179,8 @@ def _fail_of_output(error: OSError | SystemExit) -> NoReturn:
 
 
 def _fail(code: int, message: str) -> NoReturn:
-    say(f"fsm-exec: {one_line(message)}", err=True)
+    from fsm_exec.cli.logs.journal import ERROR, is_journal  # only here: most commands do not fail
+
+    level = ERROR if is_journal(sys.stderr) else ""
+    say(f"{level}fsm-exec: {one_line(message)}", err=True)
     sys.exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import MutableMapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -15,6 +15,16 @@ from fsm_exec.core.execution.draft import StateChange
 from fsm_exec.core.text import escaped_json
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import WallClock
+
+
+class LogFile(Protocol):
+    """What the log is written to: an open text file, or what takes its place."""
+
+    @property
+    def closed(self) -> bool: ...
+    def write(self, text: str, /) -> int: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class _Transition(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +51,7 @@ class _Lines(trio.abc.Instrument):
     came before it. A process that is killed loses the lines of that moment, and no step: each was durable before.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: LogFile) -> None:
         self._file = file
         self._transitions: list[_Transition] = []
         self._run: trio.lowlevel.TrioToken | None = None  # that tells when its tasks have run
@@ -138,7 +148,7 @@ def log_transitions(
     )
 
 
-def open_log(file: TextIO, wall: WallClock) -> FilteringBoundLogger:
+def open_log(file: LogFile, wall: WallClock) -> FilteringBoundLogger:
     """A logger that writes JSON lines to `file`, stamped with the wall's time, which may be virtual."""
 
     def stamp(logger: object, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 import trio
@@ -54,7 +54,7 @@ from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.archivist import archive_for_ever
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
-from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.runtime.status import reported_state
 from fsm_exec.runtime.tape_recorder import TapeSetup
 from fsm_exec.session import open_session
@@ -75,7 +75,7 @@ class DaemonParts:
     token_file: Path
     listening: socket.socket
     page_listening: socket.socket | None
-    log_file: TextIO
+    log_file: LogFile
     since_us: int
     on_stop: OnStop
     other_engine_is_gone: str | None

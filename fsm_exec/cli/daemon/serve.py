@@ -19,6 +19,7 @@ from fsm_exec.cli.alert_channels import open_channels
 from fsm_exec.cli.daemon.account import load_account
 from fsm_exec.cli.daemon.daemon_process import DaemonParts, DaemonProcess, OnStop
 from fsm_exec.cli.log_file import open_log_file
+from fsm_exec.cli.logs.journal import is_journal
 from fsm_exec.cli.output import say
 from fsm_exec.cli.telemetry import open_telemetry
 from fsm_exec.control.daemon_registry import lock_account
@@ -57,6 +58,12 @@ SUBACCOUNT = 0  # the client trades the account itself
     help="What becomes of live orders when the daemon stops; the executions go on at the next start.",
 )
 @click.option("--other-engine-is-gone", metavar="INSTANCE", help="Leave the live orders of that database alone.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["json", "journald"]),
+    help="journald: lines of the log go to standard error too, in words, each with its priority.  [default: journald "
+    "where standard error is systemd's journal]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Say that it is ready in one JSON line.")
 def serve(
     config: Path | None,
@@ -68,6 +75,7 @@ def serve(
     on_stop: OnStop,
     other_engine_is_gone: str | None,
     no_page: bool,
+    log_format: str | None,
     as_json: bool,
 ) -> None:
     """Work orders for whoever holds the token, until a signal."""
@@ -101,7 +109,8 @@ def serve(
         )
         for line in restrict_modes(database):
             say(f"fsm-exec: {line}", err=True)
-        log_file = held.enter_context(open_log_file(database))
+        to_journal = is_journal(sys.stderr) if log_format is None else log_format == "journald"
+        log_file = held.enter_context(open_log_file(database, account.config.log, to_journal=to_journal))
         listening = held.enter_context(bind_socket(port))
         wanted = account.config.page.port if page_port is None else page_port
         page_listening = None if no_page else held.enter_context(bind_socket(wanted, option="--page-port"))

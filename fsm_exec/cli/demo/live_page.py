@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from fsm_exec.cli.database.methods import method_finder
 from fsm_exec.cli.output import say
@@ -15,7 +15,7 @@ from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.server import bind_socket
 from fsm_exec.control.service import Control, DaemonInfo
-from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.session import Session
 from fsm_exec.web.server import run_page
 
@@ -23,7 +23,7 @@ ENVIRONMENT: Final = "demo on a paper exchange"
 
 
 @asynccontextmanager
-async def open_live_page(session: Session, db: Path, log_file: TextIO) -> AsyncIterator[str]:
+async def open_live_page(session: Session, db: Path, log_file: LogFile) -> AsyncIterator[str]:
     """Serve the page of the engine while the block runs; gives a link that opens it. Links and sessions age by real
     time, whatever the speed of the tape."""
     wall = session.wall

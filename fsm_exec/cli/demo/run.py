@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 import trio
 import trio.testing
@@ -35,6 +34,7 @@ from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
+from fsm_exec.runtime.logs import LogFile
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
 from fsm_exec.session import Session
 from fsm_exec.store.files.file_modes import restrict_modes
@@ -107,7 +107,7 @@ class DemoRun:
             return trio.run(main, clock=trio.testing.MockClock(rate=self._speed))
         return run_virtual(main, seed=self._seed)
 
-    async def _main(self, log_file: TextIO) -> int:
+    async def _main(self, log_file: LogFile) -> int:
         async with AsyncExitStack() as stack:
             session = await stack.enter_async_context(self._session_on_paper(log_file))
             self._began = True
@@ -141,7 +141,7 @@ class DemoRun:
             open_picture(path)
 
     @asynccontextmanager
-    async def _session_on_paper(self, log_file: TextIO) -> AsyncIterator[Session]:
+    async def _session_on_paper(self, log_file: LogFile) -> AsyncIterator[Session]:
         """Open a running engine on a running exchange that has just begun to play the tape.
 
         In the virtual lane time starts at the tape's own, so nothing in a run depends on when it is made; in the live
