@@ -26,7 +26,6 @@ TABLES: Final = {
     "telemetry": "Where a span of each execution is sent; without an endpoint, nowhere.",
     "tapes": "The frames of worked markets, kept to play them again.",
     "archive": "When what is over moves into archives.",
-    "execution": "How executions work.",
     "log": "How much is kept of the log beside the database.",
 }
 
@@ -79,7 +78,6 @@ SETTINGS: Final = {
     "tapes.max_mb": Words("of all together; the oldest go first"),
     "tapes.keep_days": Words("then they are deleted"),
     "archive.after_days": Words("after an execution's end", "90"),
-    "execution.host_lease_s": Words("an order ends so long after this host's last act; 0: with its execution"),
     "log.max_mb": Words("a larger file is renamed and a new one begun"),
     "log.keep": Words("renamed ones; the oldest goes"),
 }
