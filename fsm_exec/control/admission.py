@@ -132,12 +132,19 @@ def limit_of(given: Submission) -> str | None:
     return given.worst_price if given.limit is None else given.limit
 
 
-def limits_for(request: CheckedSubmission, terms: MarketTerms) -> Limits:
-    """Return the hard limits on this market. Without a target the highest price allowed is the target. Raises
-    UserError."""
+def limits_for(request: CheckedSubmission, terms: MarketTerms, now_us: int, until_us: int) -> Limits:
+    """Return the hard limits on this market. Without a target the highest price allowed is the target. The cap of a
+    limit is made by the dearest fees that are announced until `until_us`, the deadline; the limit of a cap by the
+    cheapest, and the execution bids less while they are higher. Raises UserError."""
     given = request.given
-    grid, fees = terms.grid.seen_from(given.outcome), terms.fees
+    grid = terms.grid.seen_from(given.outcome)
     cap = None if given.cap is None else _parse_cap(given.cap)
+    fees = terms.dearest_fees(now_us, until_us) if cap is None else terms.cheapest_fees(now_us, until_us)
+    if fees is None:
+        raise UserError(
+            f"market {terms.ticker} is to have fees without a published formula before the deadline; end it before "
+            f"{to_iso(terms.unpriced_from_us or until_us)}"
+        )
     limit = limit_of(given)
     worst = None if limit is None else parse_price(limit)
     target = None if given.target_price is None else parse_price(given.target_price)

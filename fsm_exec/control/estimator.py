@@ -97,9 +97,11 @@ class Estimator:
             quantity_e2 = parse_count(given.quantity or "0")  # checked
             limit = format_price(price_to_take(view, quantity_e2)) if from_book else given.limit
             requests = [self._checked(given, limit, method) for method in given.methods]
-            limits = limits_for(requests[0], feed.terms)
-            seconds = self._seconds(requests[0])
-            told = self._answer(requests, limits, view, feed.terms.fees, seconds, "book" if from_book else limit_from)
+            now_us, seconds = self._wall.now_us(), self._seconds(requests[0])
+            limits = limits_for(requests[0], feed.terms, now_us, now_us + seconds * US_PER_S)
+            told = self._answer(
+                requests, limits, view, feed.terms.fees_at(now_us), seconds, "book" if from_book else limit_from
+            )
             return await self._with_risk(told, requests[0], limits, feed.terms)
 
     async def _with_risk(

@@ -244,7 +244,8 @@ class Control:
         given = request.given
         feed = await self.markets.open(given.ticker)
         check_market(feed.terms, feed.status)
-        limits = limits_for(request, feed.terms)
+        now_us = self._wall.now_us()
+        limits = limits_for(request, feed.terms, now_us, deadline_us(request, now_us, self._limits))
         check_size(request, limits, self._limits)
         ends_us = self._reserve_capacity(request)
         execution_id = await self._hand_over(

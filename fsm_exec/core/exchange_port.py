@@ -15,6 +15,7 @@ from fsm_exec.core.market.account import (
     Settlement,
 )
 from fsm_exec.core.market.book import Book, Level
+from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.incentives import IncentiveListing
 from fsm_exec.core.market.orders import (
     AmendAnswer,
@@ -28,7 +29,7 @@ from fsm_exec.core.market.orders import (
     PlaceAnswer,
     PlaceOrder,
 )
-from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.market.terms import FeeChange, MarketStatus, MarketTerms
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 
 
@@ -151,6 +152,9 @@ class StreamListener(Protocol):
 
     def market_grid(self, ticker: str, grid: PriceGrid) -> None:
         """A watched market takes these YES prices: reported as its status is."""
+
+    def market_fees(self, ticker: str, fees: FeeTerms, later: Sequence[FeeChange]) -> None:
+        """A watched market bills so from now on, and so later, as far as is announced: reported again and again."""
 
     def fill(self, report: FillReport) -> None: ...
     def order(self, report: OrderReport) -> None: ...

@@ -8,7 +8,8 @@ How the modules stand to each other, what uses above what is used:
     client
       rest  account  order_groups  markets         the calls of the API
         batches  listings  terms_reader            many orders, whole listings, terms from three reads
-        market_terms  translate                    the exchange's words into ours, and back
+          fee_changes                              what is announced of fees, beside them
+        market_terms  fee_plan  translate          the exchange's words into ours, and back
         endpoints  write_outcomes                  a request's outcome as data; the table of what answers prove
         signed_http  http_wire  signing            one signed request, one bounded answer
           extra_responses                          no connection with a second answer in it is used again

@@ -21,6 +21,7 @@ from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.values.units import US_PER_MS, parse_change, parse_price
 from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.fee_plan import Stated
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener, log_listener_failure
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_poller import MarketPoller
@@ -185,6 +186,10 @@ class Conversation:
                 return partial(listener.trade, *translate.public_trade(trade, self._sent_us(envelope)))
             case ws.MarketLifecycle() as change if change.market_ticker in self._wanted:
                 return self._lifecycle_fact(change)
+            case ws.EventFeeUpdate() as change:
+                if self._poller is not None:
+                    stated = Stated(change.fee_type_override, change.fee_multiplier_override)
+                    self._poller.note_event_fees(change.event_ticker, stated)
             case ws.Fill() as fill:
                 return partial(listener.fill, translate.streamed_fill_report(fill, self._sent_us(envelope)))
             case ws.UserOrder() as order:
@@ -208,21 +213,23 @@ class Conversation:
             return partial(self._listener.market_grid, ticker, grid_of(ticker, change.price_ranges))
         status = STATUS_AFTER_EVENT.get(change.event_type)
         if status is None:
-            if change.event_type not in IGNORED_EVENTS:  # another time to close, a grid without its prices, a new word
-                self._poll_markets_soon()
+            # Another time to close, a grid without its prices, a new word.
+            if change.event_type not in IGNORED_EVENTS and self._poller is not None:
+                self._poller.poll_soon()
             return None
         if self._poller is not None:
             self._poller.note_frame(ticker)
         return partial(self._listener.market_status, ticker, status)
 
     def _poll_markets_soon(self) -> None:
+        """Have all that the lifecycle channel tells polled: something of it was missed."""
         if self._poller is not None:
-            self._poller.poll_soon()
+            self._poller.read_fees_soon()
 
     def _recover_unreadable(self, envelope: ws.Envelope, why: str, now_s: float) -> list[bytes]:
         """Recover from a frame whose envelope can be read and whose message cannot. Returns the commands to send."""
         self._log.warning("message_unreadable", type=envelope.type[:40], sid=envelope.sid, error=why)
-        if envelope.type == "market_lifecycle_v2":
+        if envelope.type in ("market_lifecycle_v2", "event_fee_update"):
             self._poll_markets_soon()
         if envelope.type not in ("orderbook_snapshot", "orderbook_delta"):
             # An order or a fill of the account will be read over REST; a public trade is lost.

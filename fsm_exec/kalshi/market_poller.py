@@ -1,15 +1,18 @@
-"""Polls the status and the price grid of the watched markets, because the stream may miss changes.
+"""Polls the status, the price grid and the fees of the watched markets, because the stream may miss changes.
 
 The lifecycle channel says what changes (wire/README.md 10.6), but not all of it: that a market opens or closes in time
 has no frame (wire/README.md 7), markets of combos are on another channel, and a frame may be lost. So the markets are
 polled whenever the stream may have missed something, at the moments they are to open and close, and every minute. An
 answer may be 15 s old (wire/README.md 4.4): it never overrules a frame that is newer than that, and after a possible
-loss a second poll shows what the first may not have shown yet.
+loss a second poll shows what the first may not have shown yet. Fees cost more calls (an event, a series, and what is
+announced), so they are read every five minutes, when an announced change comes, and when the stream may have missed
+one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final, NoReturn
 
@@ -19,6 +22,7 @@ from fsm_exec.core.errors import VenueError
 from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.fee_plan import Stated
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_terms import STATUS_OF_WORD, grid_of
@@ -30,6 +34,7 @@ INTERVAL_S: Final = 60
 POLL_DELAY_S: Final = 0.5  # requests come in crowds, one for each market that is opened: one poll answers them all
 STALE_S: Final = 20  # how old an answer may be, with a margin
 RETRY_S: Final = 5
+FEES_INTERVAL_S: Final = 300
 
 
 class MarketPoller:
@@ -41,11 +46,31 @@ class MarketPoller:
         self._wall_us = wall_us
         self._log = log
         self._wanted_soon = trio.Event()
+        self._fees_due_us = wall_us() + FEES_INTERVAL_S * US_PER_S  # when they are read next
+        self._had_connection = False
         self._frame_s: dict[str, float] = {}  # ticker -> when a frame last said how the market stands
 
     def poll_soon(self) -> None:
         """Poll at once: the stream may have missed something."""
         self._wanted_soon.set()
+
+    def note_connection(self) -> None:
+        """Poll at once: there is a connection. Terms were read before the first one; before any other a change of fees
+        may have been missed."""
+        if self._had_connection:
+            self._fees_due_us = 0
+        self._had_connection = True
+        self.poll_soon()
+
+    def read_fees_soon(self) -> None:
+        """Poll at once, and read the fees too: the stream may have missed that they changed."""
+        self._fees_due_us = 0
+        self.poll_soon()
+
+    def note_event_fees(self, event: str, stated: Stated) -> None:
+        """Note what a frame says of an event's fees, and read those of its markets at once."""
+        self._terms.fee_changes.note_event(event, stated)
+        self.read_fees_soon()
 
     def note_frame(self, ticker: str) -> None:
         """Note that a frame has just said how a market stands: for STALE_S an answer may be older than it."""
@@ -86,10 +111,33 @@ class MarketPoller:
                 self._report(listener, ticker, row)
             except StreamLost:
                 return RETRY_S  # the listener failed, which is logged
+        if now_us >= self._fees_due_us:
+            await self._report_fees(listener, rows, wanted)
+        wait_s = min(wait_s, max(0.0, (self._fees_due_us - self._wall_us()) / US_PER_S))
         missing = set(tickers).difference(rows)
         if missing:
             self._log.warning("markets_not_listed", tickers=sorted(missing)[:10], count=len(missing))
         return wait_s
+
+    async def _report_fees(
+        self, listener: StreamListener, rows: Mapping[str, wire.Market], wanted: Mapping[str, None]
+    ) -> None:
+        """Read the fees of the markets and report them. What cannot be read is read again soon."""
+        now_us = self._wall_us()
+        self._fees_due_us = now_us + FEES_INTERVAL_S * US_PER_S
+        try:
+            found = await self._terms.compose_with_news(rows)
+        except VenueError as error:
+            self._fees_due_us = now_us + RETRY_S * US_PER_S
+            self._log.warning("fees_unread", error=str(error)[:300])
+            return
+        for ticker, terms in found.items():
+            if ticker not in wanted:
+                continue  # not any more
+            if terms.fee_changes:  # so that what is shown of a market changes with it
+                self._fees_due_us = min(self._fees_due_us, terms.fee_changes[0].at_us)
+            with suppress(StreamLost):  # the listener failed, which is logged
+                call_listener(self._log, partial(listener.market_fees, ticker, terms.fees, terms.fee_changes))
 
     def _report(self, listener: StreamListener, ticker: str, row: wire.Market) -> None:
         # A status we do not know may well mean "not now": nothing is placed until it is one we know.

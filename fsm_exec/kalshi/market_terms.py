@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from fsm_exec.core.errors import UserError
-from fsm_exec.core.market.fees import MAKER_SHARE, FeeTerms, fee_terms
 from fsm_exec.core.market.terms import MarketStatus, MarketTerms
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
-from fsm_exec.kalshi.translate import Malformed, malformed_as, time_us
+from fsm_exec.kalshi.fee_plan import NOTHING_ANNOUNCED, Announcements, fee_plan
+from fsm_exec.kalshi.translate import Malformed, malformed_as
 from fsm_exec.wire import client_bodies
 from fsm_exec.wire.field_values import missing_field, required_text
 from fsm_exec.wire.rest import PriceRange as PriceRangeRow
@@ -28,11 +27,14 @@ STATUS_OF_WORD: Final[dict[str, MarketStatus]] = {
 }
 CATEGORY_MAX: Final = 100  # characters that are kept
 EXCHANGE_INDEX_MAX: Final = 1_000  # there are four shards; a number beyond it is taken for a mistake
-NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
 
 
 def terms_of(
-    market: client_bodies.Market, event: client_bodies.Event, series: client_bodies.Series, now_us: int
+    market: client_bodies.Market,
+    event: client_bodies.Event,
+    series: client_bodies.Series,
+    now_us: int,
+    announced: Announcements = NOTHING_ANNOUNCED,
 ) -> MarketTerms:
     """Compose the terms; all three must have their names. Raises Malformed for what cannot be right, UserError for fees
     without a published formula."""
@@ -45,6 +47,7 @@ def terms_of(
     status = STATUS_OF_WORD.get(word)
     if status is None:  # never guessed: a new status may well mean "not now"
         raise Malformed(f"market {ticker[:40]}: status {word[:40]!r} is not known")
+    fees = fee_plan(market, event, series, now_us, announced)
     return MarketTerms(
         ticker=ticker,
         series=required_text(series.ticker, "series ticker"),
@@ -52,7 +55,8 @@ def terms_of(
         category=one_line((series.category or "")[:CATEGORY_MAX]),
         status=status,
         grid=grid_of(ticker, ranges),
-        fees=_fees(market, event, series, now_us),
+        fees=fees.now,
+        fee_changes=fees.later,
         exchange_index=_exchange_index(ticker, market.exchange_index, event.exchange_index),
     )
 
@@ -78,22 +82,3 @@ def grid_of(ticker: str, price_ranges: Sequence[PriceRangeRow]) -> PriceGrid:
     if grid.floor(PriceE4(ONE_DOLLAR_E4 - 1)) is None:
         raise Malformed(f"market {ticker[:40]}: price_ranges hold no price")
     return grid
-
-
-def _fees(
-    market: client_bodies.Market, event: client_bodies.Event, series: client_bodies.Series, now_us: int
-) -> FeeTerms:
-    waived_until = market.fee_waiver_expiration_time
-    if waived_until and time_us(waived_until) > now_us:
-        return NO_FEES
-    with malformed_as(f"series {str(series.ticker)[:40]}"):
-        fee_type = required_text(event.fee_type_override or series.fee_type, "fee_type")
-        multiplier = series.fee_multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override
-        if multiplier is None:
-            raise missing_field("fee_multiplier")
-    try:
-        return fee_terms(fee_type, multiplier)
-    except UserError as error:
-        if fee_type in MAKER_SHARE:  # then the multiplier is wrong, which no user chose
-            raise Malformed(f"market {str(market.ticker)[:40]}: {error}") from error
-        raise

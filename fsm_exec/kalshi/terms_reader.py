@@ -7,15 +7,18 @@ leaves out is read by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from fsm_exec.core.errors import UnitError, UserError, VenueRefused
+import trio
+
+from fsm_exec.core.errors import ExecError, UnitError, UserError, VenueRefused
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2, parse_count
 from fsm_exec.kalshi import market_terms, translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, readable_rows
+from fsm_exec.kalshi.fee_changes import FeeChanges
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import client_bodies as wire
@@ -23,6 +26,7 @@ from fsm_exec.wire import raw_listings
 from fsm_exec.wire.field_values import required_text
 from fsm_exec.wire.markets import MarketRow
 
+Found = TypeVar("Found")
 MarketShape = TypeVar("MarketShape", wire.Market, MarketRow)
 
 TICKERS_MAX: Final = 1_000  # rows of one page (wire/README.md 4.4)
@@ -41,6 +45,7 @@ class TermsReader:
         self._endpoints = endpoints
         self._wall_us = wall_us
         self._log = log
+        self.fee_changes = FeeChanges(endpoints, wall_us, log)
         self._volumes: dict[str, tuple[int, CountE2]] = {}  # when it was read, and the contracts traded in 24 hours
 
     def volume_24h(self, ticker: str) -> CountE2 | None:
@@ -57,20 +62,49 @@ class TermsReader:
         """Fetch the terms of one market. Raises VenueError, and UserError for an invalid ticker or a market whose fees
         have no formula."""
         _check_tickers([ticker])
-        market = decode(await self._endpoints.fetch(f"/markets/{ticker}"), wire.MarketBody).market
-        market.ticker = _checked_name(market.ticker, ticker, "market")
-        self._note_volume(ticker, market.volume_24h_fp)
-        event = await self._fetch_event(_event_of(market))
-        return market_terms.terms_of(market, event, await self._fetch_series(_series_of(event)), self._wall_us())
+
+        async def read() -> tuple[wire.Market, wire.Event, wire.Series]:
+            market = decode(await self._endpoints.fetch(f"/markets/{ticker}"), wire.MarketBody).market
+            market.ticker = _checked_name(market.ticker, ticker, "market")
+            self._note_volume(ticker, market.volume_24h_fp)
+            event = await self._fetch_event(_event_of(market))
+            return market, event, await self._fetch_series(_series_of(event))
+
+        found = await self._beside_fee_changes(read)
+        return market_terms.terms_of(*found, self._wall_us(), self.fee_changes.known)
+
+    async def _beside_fee_changes(self, read: Callable[[], Awaitable[Found]]) -> Found:
+        """Read while what is announced of fees is read, too: it takes no time of its own."""
+        found: list[Found] = []
+        failed: list[ExecError] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.fee_changes.refresh)
+            try:
+                found.append(await read())
+            except ExecError as error:  # raised outside of the nursery, which would wrap it up
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        return found[0]
 
     async def fetch_many(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """Fetch the terms of several markets, by ticker. A market the exchange does not list is left out; so is, with a
         line in the log, one whose terms cannot be read (`fetch_one` raises what is wrong with it). Raises VenueError
         for the listing itself, and UserError for an invalid ticker."""
-        markets = await self.fetch_rows(tickers)
-        events = await self._fetch_events(
-            dict.fromkeys(market.event_ticker for market in markets.values() if market.event_ticker)
-        )
+        return await self._beside_fee_changes(lambda: self._fetch_and_compose(tickers)) if tickers else {}
+
+    async def _fetch_and_compose(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        return await self.compose(await self.fetch_rows(tickers))
+
+    async def compose_with_news(self, markets: Mapping[str, wire.Market]) -> dict[str, MarketTerms]:
+        """As `fetch_many`, of markets that were read just now. Raises VenueError."""
+        return await self._beside_fee_changes(lambda: self.compose(markets))
+
+    async def compose(self, markets: Mapping[str, wire.Market]) -> dict[str, MarketTerms]:
+        """Compose the terms of markets with their events and series, which are read. What is wrong with one is logged,
+        and it is left out. Raises VenueError."""
+        names = dict.fromkeys(market.event_ticker for market in markets.values() if market.event_ticker)
+        events = await self._fetch_events(names)
         series: dict[str, wire.Series] = {}
         found: dict[str, MarketTerms] = {}
         for ticker, market in markets.items():
@@ -81,7 +115,9 @@ class TermsReader:
                 name = _series_of(event)
                 if name not in series:
                     series[name] = await self._fetch_series(name)
-                found[ticker] = market_terms.terms_of(market, event, series[name], self._wall_us())
+                found[ticker] = market_terms.terms_of(
+                    market, event, series[name], self._wall_us(), self.fee_changes.known
+                )
             except (Malformed, VenueRefused, UserError) as error:
                 self._log.warning("market_unreadable", ticker=ticker, error=str(error)[:300])
         return found

@@ -216,7 +216,7 @@ class _Connection:
         self._clear_trouble()
         call_listener(self._log, self._listener.connected)
         if self._poller is not None:
-            self._poller.poll_soon()
+            self._poller.note_connection()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_for_silence, socket)
             nursery.start_soon(self._sync_subscriptions, socket)

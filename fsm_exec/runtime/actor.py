@@ -23,6 +23,7 @@ from fsm_exec.core.execution.events import (
     AnyEvent,
     DecisionDue,
     DrainRequested,
+    FeesChanged,
     FillReported,
     OrderProven,
     Reason,
@@ -33,12 +34,14 @@ from fsm_exec.core.execution.events import (
     tag_of,
 )
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.fee_guard import fee_news, guard_due_us
 from fsm_exec.core.execution.invariants import InvariantBroken
 from fsm_exec.core.execution.order_checks import resend_cancel_intents, wants_nothing_more
 from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.journal.rows import PartsTotal
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
+from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.recovery.proof import is_too_old
 from fsm_exec.core.recovery.recovery import brings_only_epoch, unconfirmed_write_event
 from fsm_exec.core.text import describe_failure
@@ -79,6 +82,7 @@ class Actor:
         "_renewals",
         "_services",
         "_signals_read",
+        "_terms_seen",
         "caught_up",
         "deadline_book",
         "ends_regardless",
@@ -115,6 +119,7 @@ class Actor:
         self._signals_read = algorithm.signals_read
         self._grid = execution.terms.grid.seen_from(execution.outcome)
         self.feed = feed
+        self._terms_seen: MarketTerms | None = None  # the terms of the market that were compared last
         self._services = services
         self._deliver = deliver
         self._decided_us = -DECISION_INTERVAL_US
@@ -331,6 +336,8 @@ class Actor:
             return event
         now_us = self._services.wall.now_us()
         execution = self.execution
+        if execution.ending is None and (news := self._fee_news(now_us)) is not None:
+            return news  # before anything is decided by fees that hold no more
         # The deadline's book comes before the deadline's timer: after that step, a save and cancels, it would be later.
         if self.on_deadline is not None and now_us >= execution.deadline_us:
             call, self.on_deadline = self.on_deadline, None
@@ -368,6 +375,14 @@ class Actor:
             due_us = min(due_us, execution.held_until_us)
         return self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us)
 
+    def _fee_news(self, now_us: int) -> FeesChanged | None:
+        """Return what is known of the market's fees and not yet of the execution's, once for each time they are
+        told."""
+        if self.feed.terms is self._terms_seen:
+            return None
+        self._terms_seen = self.feed.terms
+        return fee_news(self.execution, self.feed.terms, now_us)
+
     def _view(self) -> MarketView:
         """Return the market for a decision: in the grid the execution was accepted under, whatever the market's is by
         now, and with the write tokens left: algorithms write less where they are scarce."""
@@ -378,12 +393,14 @@ class Actor:
         """Return when time alone moves core next: the closing leg begins, the deadline comes, or a cancel is due
         again."""
         execution = self.execution
-        retry_us = math.inf
+        retry_us, now_us = math.inf, self._services.wall.now_us()
         if wants_nothing_more(execution):
             self._cancel_retry = self._cancel_retry or CancelRetry()
-            retry_us = self._cancel_retry.due_us(execution, self._services.wall.now_us())
+            retry_us = self._cancel_retry.due_us(execution, now_us)
         if execution.ending is not None:
             return retry_us
+        if execution.closing is None and (guard_us := guard_due_us(execution, now_us)) is not None:
+            retry_us = min(retry_us, guard_us)
         unready = execution.state == "pending" or execution.draining
         closing_us = None if unready else closing_at_us(execution, self._algorithm)
         return min(retry_us, execution.deadline_us, execution.deadline_us if closing_us is None else closing_us)

@@ -17,8 +17,9 @@ from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, MarketView, m
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.machine import step
 from fsm_exec.core.market.book import Book, BookError, Ladder, Level
+from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import FillReport
-from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.market.terms import FeeChange, MarketStatus, MarketTerms
 from fsm_exec.core.signals.forecasts import SIGNALS_OF_FORECASTS
 from fsm_exec.core.signals.signal_tracker import SignalTracker
 from fsm_exec.core.signals.signals import Signals
@@ -174,12 +175,24 @@ class MarketFeed:
         self._nudge()
         return True
 
+    def set_fees(self, fees: FeeTerms, later: tuple[FeeChange, ...]) -> bool:
+        """Set what the market bills from now on, and later; return False if that was known. Executions learn of it
+        before their next decision."""
+        terms = self.terms.with_fees_from(self._wall.now_us(), fees, later)
+        if self.net_book.tracker is not None:
+            self.net_book.tracker.fees = fees
+        if terms == self.terms:
+            return False
+        self.terms = terms
+        self._nudge()
+        return True
+
     def set_terms(self, terms: MarketTerms) -> None:
         """Set the terms the exchange gave; until then they were an execution's own."""
         self.set_grid(terms.grid)
         self.terms = terms
         if self.net_book.tracker is not None:
-            self.net_book.tracker.fees = terms.fees
+            self.net_book.tracker.fees = terms.fees_at(self._wall.now_us())
         self.set_status(terms.status)
 
     def go_on_from(self, tracker: SignalTracker) -> None:
@@ -216,7 +229,7 @@ class MarketFeed:
             if name in tracker.watches:
                 tracker.want(name, remaining, now_us)
             else:
-                outcome, fees, observed = execution.outcome, self.terms.fees, self.on_acted is not None
+                outcome, fees, observed = execution.outcome, self.terms.fees_at(now_us), self.on_acted is not None
                 watch = SweepWatch(outcome, fees, remaining, execution.deadline_us, read, forecast=observed)
                 tracker.watch(name, watch, now_us)
         signals = tracker.read(execution.outcome, now_us, name, read)

@@ -14,9 +14,11 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.execution.events import AnyEvent
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.fees import FeeTerms, describe_fees
 from fsm_exec.core.market.orders import FillReport, OrderReport
-from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.market.terms import FeeChange, MarketStatus
 from fsm_exec.core.recovery.order_lookup import fill_event, order_event
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
@@ -103,6 +105,12 @@ class EngineStreamListener:
         feed = self._feeds.get(ticker)
         if feed is not None and feed.set_grid(grid):
             self._log.info("market_grid", ticker=ticker, ranges=[str(r) for r in grid.ranges])
+
+    def market_fees(self, ticker: str, fees: FeeTerms, later: Sequence[FeeChange]) -> None:
+        feed = self._feeds.get(ticker)
+        if feed is not None and feed.set_fees(fees, tuple(later)):
+            announced = [f"{to_iso(change.at_us)}: {describe_fees(change.fees)}" for change in later]
+            self._log.info("market_fees", ticker=ticker, fees=describe_fees(fees), later=announced)
 
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         self.heard()

@@ -266,7 +266,7 @@ class _PassingOn:
         self.book_gap = inner.book_gap
         self.book_broken = inner.book_broken
         self.market_status = inner.market_status
-        self.market_grid = inner.market_grid
+        self.market_grid, self.market_fees = inner.market_grid, inner.market_fees
         self.fill = inner.fill
         self.order = inner.order
 

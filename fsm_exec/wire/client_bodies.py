@@ -182,6 +182,24 @@ class SeriesBody(msgspec.Struct, kw_only=True):
     series: Series
 
 
+class EventFeeChange(msgspec.Struct, kw_only=True):
+    """An announced change of what an event overrides of its series' fees. Both null: it overrides nothing any more."""
+
+    event_ticker: str | None = None
+    fee_type_override: str | None = None
+    fee_multiplier_override: Decimal | None = None
+    scheduled_ts: str | None = None
+
+
+class SeriesFeeChange(msgspec.Struct, kw_only=True):
+    """An announced change of a series' fees."""
+
+    series_ticker: str | None = None
+    fee_type: str | None = None
+    fee_multiplier: Decimal | None = None
+    scheduled_ts: str | None = None
+
+
 class Ladders(msgspec.Struct, kw_only=True):
     """A side without orders is an empty list, or left out."""
 

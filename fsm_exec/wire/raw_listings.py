@@ -23,6 +23,19 @@ class RawEventsPage(msgspec.Struct, kw_only=True):
     cursor: str | None = None
 
 
+class RawEventFeeChangesPage(msgspec.Struct, kw_only=True):
+    """Rows are `client_bodies.EventFeeChange`."""
+
+    event_fee_changes: list[msgspec.Raw]
+    cursor: str | None = None
+
+
+class RawSeriesFeeChanges(msgspec.Struct, kw_only=True):
+    """All there are: no page. Rows are `client_bodies.SeriesFeeChange`."""
+
+    series_fee_change_arr: list[msgspec.Raw]
+
+
 class RawOrdersPage(msgspec.Struct, kw_only=True):
     """Rows are `client_bodies.Order`."""
 

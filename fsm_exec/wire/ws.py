@@ -7,6 +7,7 @@ reader to ignore. Changes of books, nearly all frames, have a way of their own i
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -102,6 +103,14 @@ class MarketLifecycle(msgspec.Struct, kw_only=True):
     price_ranges: list[PriceRange] | None = None
 
 
+class EventFeeUpdate(msgspec.Struct, kw_only=True):
+    """What an event overrides of its series' fees from now on. Both null: nothing any more."""
+
+    event_ticker: str
+    fee_type_override: str | None = None
+    fee_multiplier_override: Decimal | None = None
+
+
 class Subscribed(msgspec.Struct, kw_only=True):
     channel: str
     sid: int
@@ -126,7 +135,17 @@ class OtherFrame(msgspec.Struct, kw_only=True):
 
 
 Message: TypeAlias = (
-    BookSnapshot | BookDelta | Trade | MarketLifecycle | Fill | UserOrder | Subscribed | StreamError | Ok | OtherFrame
+    BookSnapshot
+    | BookDelta
+    | Trade
+    | MarketLifecycle
+    | EventFeeUpdate
+    | Fill
+    | UserOrder
+    | Subscribed
+    | StreamError
+    | Ok
+    | OtherFrame
 )
 
 _MESSAGES: dict[str, type[Any]] = {
@@ -134,6 +153,7 @@ _MESSAGES: dict[str, type[Any]] = {
     "orderbook_delta": BookDelta,
     "trade": Trade,
     "market_lifecycle_v2": MarketLifecycle,
+    "event_fee_update": EventFeeUpdate,
     "fill": Fill,
     "user_order": UserOrder,
     "subscribed": Subscribed,
@@ -142,7 +162,7 @@ _MESSAGES: dict[str, type[Any]] = {
 
 FRAME_TYPES = frozenset(
     {*_MESSAGES, "ok", "unsubscribed", "ticker", "market_position", "order_group_updates"}
-    | {"event_lifecycle", "event_fee_update", "multivariate_market_lifecycle"}
+    | {"event_lifecycle", "multivariate_market_lifecycle"}
 )
 """All that a frame may be (wire/README.md 10.3 and 10.4), also those that this engine does not read."""
 

@@ -14,8 +14,9 @@ import pytest
 import trio
 
 from fsm_exec.core.market.book import Book, Level
+from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import FillReport, OrderReport, PlaceOrder
-from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.market.terms import FeeChange, MarketStatus
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
@@ -49,6 +50,7 @@ class Watcher:
         self.statuses: dict[str, MarketStatus] = {}
         self.market_told = trio.Event()  # of the next word about a market
         self.grids: dict[str, PriceGrid] = {}
+        self.fees: dict[str, tuple[FeeTerms, tuple[FeeChange, ...]]] = {}
         self.gaps = 0
         self.ready = False
         self._moved = trio.Event()
@@ -86,6 +88,11 @@ class Watcher:
 
     def market_grid(self, ticker: str, grid: PriceGrid) -> None:
         self.grids[ticker] = grid
+
+    def market_fees(self, ticker: str, fees: FeeTerms, later: Sequence[FeeChange]) -> None:
+        self.fees[ticker] = (fees, tuple(later))
+        self.market_told.set()
+        self.market_told = trio.Event()
 
     def fill(self, report: FillReport) -> None:
         self.fills.append(report)

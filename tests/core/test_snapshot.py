@@ -39,6 +39,7 @@ from fsm_exec.core.values.units import CountE2, PriceE4
 
 NAMES_ON_DISK = {
     *("Submitted", "DecisionDue", "ClockStruck", "StopRequested", "MarketChanged", "DrainRequested", "Restored"),
+    "FeesChanged",
     "PositionRead",
     *("OrderAccepted", "OrderRefused", "OrderDoubted", "OrderWithdrawn", "OrderAbsent", "CancelAnswered", "WriteLost"),
     *("AmendAnswered", "AmendRefused", "OrderReported", "FillReported", "OrderProven", "OrderDisputed"),

@@ -16,6 +16,7 @@ from trio.testing import memory_stream_pair
 
 from fsm_exec.core.market.account import GroupAnswer, GroupCreateAnswer
 from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -29,7 +30,7 @@ from fsm_exec.core.market.orders import (
     PlaceAnswer,
     PlaceOrder,
 )
-from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.market.terms import FeeChange, MarketStatus
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.kalshi.http_wire import HttpWire
 from fsm_exec.kalshi.market_poller import MarketPoller
@@ -51,10 +52,20 @@ ORDER_ID = "e5d8a5a0-0000-4000-8000-000000000001"
 TICKER = "KXA-26OCT01-T50.99"
 
 
+ANNOUNCED: dict[str, dict[str, object]] = {
+    "/trade-api/v2/series/fee_changes": {"series_fee_change_arr": []},
+    "/trade-api/v2/events/fee_changes": {"event_fee_changes": [], "cursor": ""},
+}
+
+
 class Network(httpx.AsyncBaseTransport):
-    """Answers each request with the next prepared answer (the last one for ever), or raises it; keeps the requests."""
+    """Answers each request with the next prepared answer (the last one for ever), or raises it; keeps the requests.
+    What is announced of fees is read beside all else, so it has answers and a count of its own: nothing is, unless
+    `announced` says so (a body, or a status)."""
 
     def __init__(self) -> None:
+        self.announced: dict[str, dict[str, object] | int] = {**ANNOUNCED}
+        self.fee_requests: list[httpx.Request] = []
         self.requests: list[httpx.Request] = []
         self._answers: list[httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]] = []
 
@@ -81,6 +92,9 @@ class Network(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await trio.lowlevel.checkpoint()
+        if (said := self.announced.get(request.url.path)) is not None:
+            self.fee_requests.append(request)
+            return httpx.Response(said) if isinstance(said, int) else httpx.Response(200, json=said)
         self.requests.append(request)
         answer = self._answers[min(len(self.requests), len(self._answers)) - 1]
         if isinstance(answer, Exception):
@@ -135,6 +149,9 @@ class Listener:
 
     def market_grid(self, ticker: str, grid: PriceGrid) -> None:
         self.told.append(("grid", ticker, grid))
+
+    def market_fees(self, ticker: str, fees: FeeTerms, later: Sequence[FeeChange]) -> None:
+        self.told.append(("fees", ticker, fees, tuple(later)))
 
     def fill(self, report: FillReport) -> None:
         self.told.append(("fill", report))

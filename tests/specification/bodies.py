@@ -5,11 +5,13 @@ Each shape bears the name it has there, so that a test can lay both side by side
 
 from __future__ import annotations
 
-from tests.specification.shapes import shape
+from tests.specification.shapes import named, shape
 
 shape("ErrorResponse", may="text: code message details")
 
 # Markets, events, series
+
+named("FeeType", "quadratic|quadratic_with_maker_fees|quadratic_with_combo_maker_fees|flat")
 
 shape("PriceRange", "text: start end step")
 shape(
@@ -31,7 +33,7 @@ shape(
     """,
     """
     price?: settlement_value_dollars
-    time?: settlement_ts expected_expiration_time
+    time?: settlement_ts expected_expiration_time fee_waiver_expiration_time
     int: exchange_index
     """,
     beyond="price: liquidity_dollars",
@@ -69,6 +71,8 @@ shape(
     [Market]: markets
     time: last_updated_ts
     int: exchange_index
+    text?: fee_type_override
+    number?: fee_multiplier_override
     """,
 )
 shape("GetEventResponse", "EventData: event\n [Market]: markets")
@@ -79,7 +83,16 @@ shape(
     "GetEventMetadataResponse",
     "text: image_url\n [MarketMetadata]: market_details\n [SettlementSource]: settlement_sources",
 )
-shape("GetEventFeeChangesResponse", "[object]: event_fee_changes\n text: cursor")
+shape(
+    "EventFeeChange",
+    """
+    text: id event_ticker series_ticker
+    FeeType?: fee_type_override
+    number?: fee_multiplier_override
+    time: scheduled_ts
+    """,
+)
+shape("GetEventFeeChangesResponse", "[EventFeeChange]: event_fee_changes\n text: cursor")
 shape(
     "Series",
     """
@@ -87,7 +100,7 @@ shape(
     [text]: categories
     [text]?: tags additional_prohibitions
     [SettlementSource]?: settlement_sources
-    quadratic|quadratic_with_maker_fees|quadratic_with_combo_maker_fees|flat: fee_type
+    FeeType: fee_type
     number: fee_multiplier
     """,
     """
@@ -98,7 +111,8 @@ shape(
 )
 shape("GetSeriesResponse", "Series: series")
 shape("GetSeriesListResponse", "[Series]: series")
-shape("GetSeriesFeeChangesResponse", "[object]: series_fee_change_arr")
+shape("SeriesFeeChange", "text: id series_ticker\n FeeType: fee_type\n number: fee_multiplier\n time: scheduled_ts")
+shape("GetSeriesFeeChangesResponse", "[SeriesFeeChange]: series_fee_change_arr")
 
 # Candlesticks
 

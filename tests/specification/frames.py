@@ -13,6 +13,10 @@ named(
     "Decrease|Amend|MarginCancel|SelfTradeCancel|ExpiryCancel|CloseCancel|HaltCancel|Trade|PostOnlyCrossCancel"
     "|ReduceOnlyCancel|SettlementBoundsCancel",
 )
+named(
+    "StreamFeeType",
+    "quadratic|quadratic_with_maker_fees|quadratic_with_combo_maker_fees|flat|margin_market_maker_program_fees",
+)
 named("ErrorCode", "1..28")  # less the retired 6, 16 and 17, which a test of its own names
 _SENT = "int: sending_ts_ms"
 
@@ -134,6 +138,14 @@ shape(
     [PriceRange]: price_ranges
     """,
 )
+shape(
+    "EventFeesMessage",
+    """
+    text: event_ticker
+    StreamFeeType?: fee_type_override
+    number?: fee_multiplier_override
+    """,
+)
 shape("SubscribedMessage", "text: channel\n 1..: sid")
 shape("OkMessage", may="[text]: market_tickers")
 shape("ErrorMessage", "ErrorCode: code\n text: msg", "text: market_ticker")
@@ -150,6 +162,7 @@ FRAMES = {
     "market_position": _frame("market_position", "MarketPositionMessage", "marketPositionPayload", counted=False),
     "order_group_updates": _frame("order_group_updates", "GroupMessage", "orderGroupUpdatesPayload", counted=True),
     "market_lifecycle_v2": _frame("market_lifecycle_v2", "LifecycleMessage", "marketLifecycleV2Payload", counted=True),
+    "event_fee_update": _frame("event_fee_update", "EventFeesMessage", "eventFeeUpdatePayload", counted=True),
     "subscribed": shape(
         "subscribedResponsePayload", "=subscribed: type\n SubscribedMessage: msg", f"0..: id\n {_SENT}"
     ),

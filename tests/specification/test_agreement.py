@@ -71,7 +71,7 @@ def different_types(kind: str, schema: Any, document: str, where: str) -> Iterat
             yield f"{where}: {said}, not a level"
     elif (words := words_of(kind)) is not None:
         allowed = theirs.get("enum") or ([theirs["const"]] if "const" in theirs else None)
-        if allowed is None or {str(each) for each in allowed} != set(words):
+        if allowed is None or {str(each) for each in allowed if each is not None} != set(words):
             yield f"{where}: {allowed}, not {words}"
     elif where.endswith(".code") and (codes := theirs.get("enum")):
         if set(range(1, 29)) - RETIRED_CODES != set(codes):

@@ -6,6 +6,7 @@ The tests of the contract and of the paper exchange check what they happen to he
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -109,6 +110,10 @@ async def ask_everything(stage: Stage) -> Asking:
     await ask("GetMarketCandlesticksHistorical", query=candles)
     await ask("GetMarketOrderbooks", query={"tickers": TICKER})
     await ask("GetEvents", query={"with_nested_markets": "true", "with_milestones": "true"})
+    later_us = stage.clock.now_us() + 3_600_000_000
+    stage.exchange.fees.waive(TICKER, later_us)
+    stage.exchange.fees.change_event("KXTEST-26OCT01", "quadratic", Decimal("0.5"), later_us)
+    stage.exchange.fees.change_series(stage.exchange.markets[TICKER].header.series, "quadratic", Decimal(2), later_us)
     await ask("GetSeriesList", query={"include_volume": "true"})
     await ask("GetPositions", query={"settlement_status": "all"})
     for operation in OPERATIONS:
@@ -175,12 +180,16 @@ async def hear_everything(stage: Stage, stream: WebSocketConnection) -> list[dic
     stage.exchange.apply(TICKER, trade("no", "0.47", "1"))
     stage.exchange.apply(TICKER, delta("yes", "0.47", "-1"))
     stage.exchange.change_grid(TICKER, "deci_cent")
+    event, now_us = stage.exchange.markets[TICKER].header.event, stage.clock.now_us()
+    stage.exchange.fees.change_event(event, "quadratic", Decimal("0.5"), now_us)
+    stage.exchange.timeline.advance()
+    await expect("event_fee_update")
     stage.exchange.deactivate_market(TICKER)
     stage.exchange.activate_market(TICKER)
     await stage.call("POST", "/portfolio/order_groups/create", {"contracts_limit": 5})
     stage.exchange.close_market(TICKER)
     stage.exchange.determine_market(TICKER, "yes")
-    await expect("trade", "order_group_updates", *["market_lifecycle_v2"] * 6, "market_position")
+    await expect("order_group_updates", *["market_lifecycle_v2"] * 5, "market_position")
     change: dict[str, Any] = {"sid": 1, "action": "add_markets", "market_tickers": [SETTLED]}
     await say(stream, {"id": 3, "cmd": "update_subscription", "params": change})
     await expect("ok", "orderbook_snapshot")

@@ -11,8 +11,9 @@ import trio
 
 from fsm_exec.cli.output import say
 from fsm_exec.core.market.book import Book, BookError, Level
+from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import FillReport, OrderReport
-from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.market.terms import FeeChange, MarketStatus
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.recordings.book_frame import book_frame
 from fsm_exec.recordings.day_files import EndedBy, MarketFiles
@@ -171,6 +172,9 @@ class Recorder:
             market.closed_us = self._now_us() if status == "closed" else None
 
     def market_grid(self, ticker: str, grid: PriceGrid) -> None:
+        """Not recorded either."""
+
+    def market_fees(self, ticker: str, fees: FeeTerms, later: Sequence[FeeChange]) -> None:
         """Not recorded either."""
 
     def fill(self, report: FillReport) -> None:

@@ -43,6 +43,7 @@ from fsm_exec.core.execution.execution import (
     PendingCancel,
     PendingRenewal,
 )
+from fsm_exec.core.execution.fee_guard import send_until_us
 from fsm_exec.core.execution.invariants import check
 from fsm_exec.core.execution.lease import can_wait, last_expiration_s
 from fsm_exec.core.market.client_order_id import client_order_id
@@ -132,7 +133,8 @@ def _carry_out(
                 effects.append(_place_again(draft, intent, effect_id, event.at_us))
             case Amend():
                 child = draft.child(intent.client_order_id)
-                effects.append(_amend_write(draft, child, intent.price_e4, intent.expires_s, effect_id))
+                price, expires_s = intent.price_e4, intent.expires_s
+                effects.append(_amend_write(draft, child, price, expires_s, effect_id, event.at_us))
             case Renew():
                 effects.append(_renew_write(draft, draft.child(intent.client_order_id), intent, effect_id, event.at_us))
             case Cancel():
@@ -201,12 +203,13 @@ def _place_write(draft: Draft, child: ChildOrder, effect_id: str) -> PlaceOrder:
         post_only=child.post_only,
         expiration_s=child.expiration_s,
         reduce_only=draft.execution.reduce_only,
-        not_after_us=draft.execution.deadline_us,  # it may have to wait for its turn
+        # It may have to wait for its turn.
+        not_after_us=send_until_us(draft.execution, child.price_e4, child.sent_at_us, taker=not child.post_only),
     )
 
 
 def _amend_write(
-    draft: Draft, child: ChildOrder, price: PriceE4, expiration_s: int | None, effect_id: str
+    draft: Draft, child: ChildOrder, price: PriceE4, expiration_s: int | None, effect_id: str, at_us: int
 ) -> AmendOrder:
     order_id = _known_order_id(child)
     write = PendingAmend(effect_id=effect_id, price_e4=price, total_e2=child.count_e2)
@@ -222,7 +225,7 @@ def _amend_write(
         outcome=draft.execution.outcome,
         price_e4=price,
         total_e2=child.count_e2,
-        not_after_us=draft.execution.deadline_us,
+        not_after_us=send_until_us(draft.execution, price, at_us, taker=True),
         expiration_s=expiration_s,
     )
 
@@ -230,7 +233,7 @@ def _amend_write(
 def _renew_write(draft: Draft, child: ChildOrder, intent: Renew, effect_id: str, at_us: int) -> AmendOrder:
     if child.write is not None:
         raise IllegalEvent(f"order {child.client_order_id} has a write in flight and cannot be renewed")
-    write = _amend_write(draft, child, child.price_e4, intent.expiration_s, effect_id)
+    write = _amend_write(draft, child, child.price_e4, intent.expiration_s, effect_id, at_us)
     if child.expiration_s is None:
         return write
     # Once the order has ended by itself the request can do nothing but be looked up.

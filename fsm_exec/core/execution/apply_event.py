@@ -28,6 +28,7 @@ from fsm_exec.core.execution.events import (
     CancelAnswered,
     DecisionDue,
     DrainRequested,
+    FeesChanged,
     FillReported,
     MarketChanged,
     OrderAccepted,
@@ -151,6 +152,10 @@ def apply_event(execution: Execution, event: AnyEvent) -> Draft:
         case MarketChanged():
             if event.status == "closed":
                 draft.end("market_closed", event.at_us)
+        case FeesChanged():
+            terms = execution.terms.with_fees_from(event.from_us, event.fees, event.later)
+            if terms != execution.terms:
+                draft.update(terms=terms)
         case PositionRead():
             apply_position(draft, event)
         case DrainRequested():

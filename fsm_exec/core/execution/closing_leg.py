@@ -56,13 +56,14 @@ def closing_intents(seen: Execution, event: AnyEvent) -> tuple[AnyIntent, ...]:
 
 
 def _last_order(seen: Execution, view: MarketView) -> tuple[AnyIntent, ...]:
-    if seen.limits is None or seen.free_e2 <= 0:
+    limits = seen.limits_at(view.at_us)
+    if limits is None or seen.free_e2 <= 0:
         return ()
     level = min(part.level for part in seen.slices)
     slices = slices_with_all_in(seen, level)
     action = PlaceAction(
         level=level,
-        price_e4=seen.limits.worst_e4,
+        price_e4=limits.worst_e4,
         count_e2=seen.free_e2,
         time_in_force="immediate_or_cancel",
     )

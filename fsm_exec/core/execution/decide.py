@@ -24,9 +24,11 @@ from fsm_exec.core.algorithm.algorithm import (
 )
 from fsm_exec.core.execution.closing_leg import begin_closing, closing_at_us, closing_intents
 from fsm_exec.core.execution.events import (
+    Amend,
     AnyEvent,
     AnyIntent,
     BeginClosing,
+    Cancel,
     DecisionDue,
     DropUnsent,
     GiveUp,
@@ -38,7 +40,8 @@ from fsm_exec.core.execution.events import (
     Transfer,
 )
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.execution.lease import expiration_within, expires_s_of, is_leased, renewals
+from fsm_exec.core.execution.fee_guard import cancels_of_dear, is_beyond_cap, may_fit_later
+from fsm_exec.core.execution.lease import expiration_of, expires_s_of, is_leased, renewals
 from fsm_exec.core.execution.order_checks import (
     IllegalAction,
     amend_intents,
@@ -71,16 +74,22 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
         return (*resent, *begin_closing(seen))
     if seen.free_e2 < 0:  # a late fill, or an end that is doubted, has taken what other orders still want to buy
         return (*resent, *forgone, *cancel_intents(seen))
-    again = _place_again(seen, event)
+    again: tuple[AnyIntent, ...] = _place_again(seen, event)
     if seen.closing is not None:
         return (*resent, *(again or closing_intents(seen, event)))
+    dear = cancels_of_dear(seen, event.at_us)
+    again = (*again, *dear)
     if isinstance(event, RenewalDue):
-        return (*resent, *again, *renewals(seen, event))
+        leaving = {cancel.client_order_id for cancel in dear}
+        return (*resent, *again, *(one for one in renewals(seen, event) if one.client_order_id not in leaving))
+    if seen.limits_at(event.at_us) is None:  # at these fees no price is within the cap
+        ends = () if may_fit_later(seen, event.at_us) else (GiveUp(reason="cap"),)
+        return (*resent, *ends, *again)
     if not isinstance(event, DecisionDue):
         return (*resent, *again)
     planned: tuple[AnyIntent, ...] = ()
     if not seen.slices:  # it is new, or what it was planned as is lost
-        slices = check_plan(seen, algorithm.plan(seen.goal, event.view))
+        slices = check_plan(seen, algorithm.plan(seen.goal_at(event.at_us), event.view))
         planned = (MakePlan(slices=slices),)
         if closes:
             return (*planned, BeginClosing())
@@ -89,7 +98,10 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     granted = _intents_of(seen, actions, event)
     if any(isinstance(intent, BeginClosing) for intent in granted):
         again = ()  # the leg sends its own order only
-    return (*planned, *again, *granted)
+    # An order whose fees rise is rather given a price that fits, if the algorithm wishes so, than taken off.
+    moved = {intent.client_order_id for intent in granted if isinstance(intent, Amend | Cancel)}
+    kept = (one for one in again if not (isinstance(one, Cancel) and one.client_order_id in moved))
+    return (*planned, *kept, *granted)
 
 
 def _repeats_cancels(seen: Execution, event: AnyEvent) -> bool:
@@ -97,13 +109,16 @@ def _repeats_cancels(seen: Execution, event: AnyEvent) -> bool:
     return isinstance(event, TimerFired) and wants_nothing_more(seen)
 
 
-def _place_again(seen: Execution, event: AnyEvent) -> tuple[ResendPlace, ...]:
-    """Send every order again that was proven absent. One that ended by itself before its execution does is given a new
-    end, so it waits for an event that says under which lease: a decision follows soon."""
-    found: list[ResendPlace] = []
+def _place_again(seen: Execution, event: AnyEvent) -> tuple[ResendPlace | DropUnsent, ...]:
+    """Send every order again that was proven absent, but one that fees have made too dear. One that ended by itself
+    before its execution does is given a new end, so it waits for an event that says under which lease: a decision
+    follows soon."""
+    found: list[ResendPlace | DropUnsent] = []
     for child in seen.unsent:
-        if isinstance(event, DecisionDue | RenewalDue) and child.expiration_s is not None:
-            expires_s = expiration_within(seen, event.at_us, event.lease_s)
+        if is_beyond_cap(seen, child, event.at_us):
+            found.append(DropUnsent(client_order_id=child.client_order_id))
+        elif isinstance(event, DecisionDue | RenewalDue) and child.expiration_s is not None:
+            expires_s = expiration_of(seen, child, event.at_us, event.lease_s)
             told = None if expires_s == child.expiration_s else expires_s
             found.append(ResendPlace(client_order_id=child.client_order_id, expires_s=told))
         elif not is_leased(seen, child.expiration_s):
@@ -131,7 +146,7 @@ def _intents_of(seen: Execution, actions: tuple[Action, ...], event: DecisionDue
                 if placed is not None:
                     free = CountE2(free - placed.count_e2)
                     rests = placed.time_in_force == "good_till_canceled"
-                    intents.append(replace(placed, expires_s=expires_s_of(seen, event)) if rests else placed)
+                    intents.append(replace(placed, expires_s=expires_s_of(seen, placed, event)) if rests else placed)
             case AmendAction():
                 intents += amend_intents(seen, action, event)
             case CancelAction():

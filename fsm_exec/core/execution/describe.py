@@ -22,11 +22,12 @@ from fsm_exec.core.values.units import (
     format_price,
 )
 
-OMITTED = frozenset({"at_us", "terms", "arrival", "execution_id", "instance", "effect_id", "ticker"})
+OMITTED = frozenset({"at_us", "terms", "arrival", "execution_id", "instance", "effect_id", "ticker", "later"})
 """What stands elsewhere in the same line, or is too long for one."""
 PPM_DIGITS = 6
 US_DIGITS = 6
 MID_DIGITS = 5
+RATE_DIGITS = 10
 YEAR_US = 366 * 86_400 * US_PER_S  # longer than any span kept here: above it a number of microseconds is a date
 
 
@@ -79,6 +80,7 @@ UNITS = {
     "e2": lambda value: format_count(CountE2(value)),
     "e4": lambda value: format_price(PriceE4(value)),
     "e5": lambda value: format_fixed(value, MID_DIGITS),
+    "e10": lambda value: format_fixed(value, RATE_DIGITS),
     "e6": lambda value: format_money(MoneyE6(value)),
     "s": lambda value: to_iso(value * US_PER_S),
     "us": lambda value: to_iso(value) if value > YEAR_US else f"{format_fixed(value, US_DIGITS)} s",

@@ -14,9 +14,10 @@ import msgspec
 from fsm_exec.core.algorithm.algorithm import Slice
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.edge import Edge
+from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.market.orders import OrderStatus, TimeInForce
-from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.market.terms import FeeChange, MarketStatus, MarketTerms
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
 
 Reason: TypeAlias = Literal[
@@ -98,6 +99,15 @@ class StopRequested(Event, frozen=True, tag="StopRequested", forbid_unknown_fiel
 
 class MarketChanged(Event, frozen=True, tag="MarketChanged", forbid_unknown_fields=True, kw_only=True):
     status: MarketStatus
+
+
+class FeesChanged(Event, frozen=True, tag="FeesChanged", forbid_unknown_fields=True, kw_only=True):
+    """The market's fees are these from `from_us` on, and `later` is what is announced. None: without a published
+    formula. What was known of them before holds until then."""
+
+    from_us: int
+    fees: FeeTerms | None
+    later: tuple[FeeChange, ...] = ()
 
 
 class PositionRead(Event, frozen=True, tag="PositionRead", forbid_unknown_fields=True, kw_only=True):
@@ -270,6 +280,7 @@ AnyEvent: TypeAlias = (
     | TimerFired
     | StopRequested
     | MarketChanged
+    | FeesChanged
     | PositionRead
     | DrainRequested
     | Restored

@@ -15,8 +15,9 @@ from fsm_exec.core.algorithm.algorithm import Goal, Slice
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.execution.events import Reason
+from fsm_exec.core.execution.timing import FEE_LEAD_US
 from fsm_exec.core.market.edge import Edge
-from fsm_exec.core.market.limits import Limits
+from fsm_exec.core.market.limits import Limits, largest_within
 from fsm_exec.core.market.orders import TimeInForce
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
@@ -263,17 +264,38 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
         found = [fill for child in self.children for fill in (*child.fills, *child.late)]
         return tuple(sorted(found, key=lambda fill: (fill.traded_at_us, fill.fill_id)))
 
-    @property
-    def goal(self) -> Goal:
-        if self.limits is None:
+    def limits_at(self, at_us: int) -> Limits | None:
+        """The limits within which an order may be decided now: the worst price is lower where fees are higher than the
+        limits were made by, or soon will be. None: the cap allows no price at all."""
+        limits, terms = self.limits, self.terms
+        if limits is None or not terms.fee_changes:
+            return limits
+        fees = terms.dearest_fees(at_us, at_us + FEE_LEAD_US)
+        within = None if fees is None else largest_within(limits.cap_e6, terms.grid.seen_from(self.outcome), fees)
+        if within is None:
+            return None
+        worst = min(within, limits.worst_e4)
+        return Limits(min(limits.target_e4, worst), worst, limits.cap_e6)
+
+    def beyond_cap_from_us(self, price: PriceE4, at_us: int, *, taker: bool) -> int | None:
+        """From when on, at `at_us` or later, a contract at `price` would cost more than the cap; None: never, as far as
+        is known."""
+        if self.limits is None or not self.terms.fee_changes:
+            return None
+        return self.terms.beyond_from_us(self.limits.cap_e6, price, at_us, taker=taker)
+
+    def goal_at(self, at_us: int) -> Goal:
+        """The task as the algorithm sees it now. Raises LocalError if no order may be decided at all."""
+        limits = self.limits_at(at_us)
+        if limits is None:
             raise LocalError(f"{self.execution_id} has no limits and therefore no goal")
         return Goal(
             target_e2=self.target_e2,
-            limits=self.limits,
+            limits=limits,
             accepted_at_us=self.accepted_at_us,
             deadline_us=self.deadline_us,
             grid=self.terms.grid.seen_from(self.outcome),
-            fees=self.terms.fees,
+            fees=self.terms.fees_at(at_us),
             arrival=self.arrival,
             edge=self.edge,
         )

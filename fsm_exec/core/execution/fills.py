@@ -163,10 +163,19 @@ def why_impossible(execution: Execution, child: ChildOrder, stated: FillReported
     if stated.count_e2 <= 0 or total > child.count_e2:
         filled = f"{format_count(child.filled_e2)} of {format_count(child.count_e2)}"
         return f"it is of {format_count(stated.count_e2)}, and {filled} are filled"
-    most = 2 * execution.terms.fees.model_fee(stated.price_e4, stated.count_e2, taker=True) + FEE_ROUNDING_E6
+    most = 2 * _highest_fee(execution, stated) + FEE_ROUNDING_E6
     if not 0 <= stated.fee_e6 <= most:
         return f"its fee is {stated.fee_e6} (10^-6 dollars), at most {most} can be"
     return None
+
+
+def _highest_fee(execution: Execution, stated: FillReported) -> int:
+    """The highest model fee the fill can have, whichever of the fees there have been it was billed by; a dollar each
+    where nobody knows a formula."""
+    terms = execution.terms
+    known = [terms.fees, *(change.fees for change in terms.fee_changes)]
+    price, count = stated.price_e4, stated.count_e2
+    return max(ONE_DOLLAR_E4 * count if fees is None else fees.model_fee(price, count, taker=True) for fees in known)
 
 
 def _worst_price(execution: Execution, child: ChildOrder) -> PriceE4 | None:

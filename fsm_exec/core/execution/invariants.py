@@ -40,7 +40,9 @@ def check(execution: Execution, before: Execution | None = None) -> None:
         if isinstance(child.write, PendingAmend) and child.write.price_e4 != child.price_e4:
             prices.append((child.write.price_e4, True))
         for price, taker in prices:
-            if limits is None or execution.terms.fees.all_in(price, taker=taker) > limits.cap_e6:
+            # By the lowest fees there have been: those of the moment are the decision's (core.execution.order_checks),
+            # and an order that was right then may have to wait for its cancel.
+            if limits is None or execution.terms.least_all_in(price, taker=taker) > limits.cap_e6:
                 raise InvariantBroken(f"2: order {child.client_order_id} at {price} with its fee is beyond the cap")
             if not grid.contains(price):
                 raise InvariantBroken(f"11: order {child.client_order_id} at {price} is off the grid")

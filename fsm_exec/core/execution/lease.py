@@ -15,9 +15,9 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from fsm_exec.core.execution.events import DecisionDue, Renew, RenewalDue
+from fsm_exec.core.execution.events import DecisionDue, Place, Renew, RenewalDue
 from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingRenewal
-from fsm_exec.core.values.units import US_PER_S, ceil_div
+from fsm_exec.core.values.units import US_PER_S, PriceE4, ceil_div
 
 DUE_PER_MILLE: Final = 450  # of the lease left, and up to SPREAD_PER_MILLE more
 SPREAD_PER_MILLE: Final = 100
@@ -36,25 +36,39 @@ def expiration_within(execution: Execution, at_us: int, lease_s: int | None) -> 
     return last_s if lease_s is None else min(last_s, at_us // US_PER_S + lease_s)
 
 
+def expiration_of(execution: Execution, child: ChildOrder, at_us: int, lease_s: int | None) -> int:
+    """Return when this order is to end by itself, where it stands: within the lease, and before fees make it cost more
+    than the cap."""
+    taker = not child.post_only or child.walks > 0  # nothing says that post-only survives an amend
+    return _affordable(execution, child.price_e4, at_us, lease_s, taker=taker)
+
+
+def _affordable(execution: Execution, price: PriceE4, at_us: int, lease_s: int | None, *, taker: bool) -> int:
+    expires_s = expiration_within(execution, at_us, lease_s)
+    dear_us = execution.beyond_cap_from_us(price, at_us, taker=taker)
+    return expires_s if dear_us is None else min(expires_s, dear_us // US_PER_S)
+
+
 def is_leased(execution: Execution, expiration_s: int | None) -> bool:
     """Whether an order with this end is over before its execution is: then that end is no deadline."""
     return expiration_s is not None and expiration_s < last_expiration_s(execution)
 
 
-def expires_s_of(execution: Execution, event: DecisionDue | RenewalDue) -> int | None:
+def expires_s_of(execution: Execution, placed: Place, event: DecisionDue | RenewalDue) -> int | None:
     """Return what an order that is placed now is to be told of its end; None: nothing, as it ends with its
     execution."""
-    expires_s = expiration_within(execution, event.at_us, event.lease_s)
+    taker = not placed.post_only
+    expires_s = _affordable(execution, placed.price_e4, event.at_us, event.lease_s, taker=taker)
     return expires_s if is_leased(execution, expires_s) else None
 
 
-def put_off_s(execution: Execution, child: ChildOrder, event: DecisionDue | RenewalDue) -> int | None:
+def put_off_s(execution: Execution, child: ChildOrder, price: PriceE4, event: DecisionDue | RenewalDue) -> int | None:
     """Return the end that a change of an order's price is to bring with it; None: it stays."""
-    expires_s = expiration_within(execution, event.at_us, event.lease_s)
+    expires_s = _affordable(execution, price, event.at_us, event.lease_s, taker=True)
     if child.expiration_s is None or expires_s == child.expiration_s:
         return None
-    later = expires_s > child.expiration_s
-    return expires_s if later or is_too_far(child.expiration_s, event.at_us, event.lease_s) else None
+    moved = expires_s > child.expiration_s or expires_s < expiration_within(execution, event.at_us, event.lease_s)
+    return expires_s if moved or is_too_far(child.expiration_s, event.at_us, event.lease_s) else None
 
 
 def renewal_due_us(execution: Execution, child: ChildOrder, lease_s: int | None, at_us: int) -> int | None:
@@ -63,6 +77,8 @@ def renewal_due_us(execution: Execution, child: ChildOrder, lease_s: int | None,
     if expiration_s is None or child.order_id is None or child.write is not None:
         return None
     if child.state not in ("resting", "partial"):
+        return None
+    if expiration_of(execution, child, at_us, lease_s) == expiration_s:
         return None
     if is_too_far(expiration_s, at_us, lease_s):
         return at_us
@@ -80,7 +96,7 @@ def renewals(seen: Execution, event: RenewalDue) -> tuple[Renew, ...]:
         due_us = renewal_due_us(seen, child, event.lease_s, event.at_us)
         if due_us is None or due_us > event.at_us:
             continue
-        expires_s = expiration_within(seen, event.at_us, event.lease_s)
+        expires_s = expiration_of(seen, child, event.at_us, event.lease_s)
         if expires_s != child.expiration_s:
             found.append(Renew(client_order_id=child.client_order_id, expiration_s=expires_s))
     return tuple(found)

@@ -30,6 +30,7 @@ from fsm_exec.core.errors import LocalError
 from fsm_exec.core.execution.events import Amend, Cancel, DecisionDue, Place, ResendCancel
 from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.execution.lease import put_off_s
+from fsm_exec.core.execution.timing import FEE_LEAD_US
 from fsm_exec.core.market.orders import TimeInForce
 from fsm_exec.core.values.units import CountE2, PriceE4, complement
 
@@ -51,7 +52,7 @@ def progress_of(seen: Execution, at_us: int) -> Progress:
         free = CountE2(max(0, min(progress.free_e2, left)))
         left -= free
         slices.append(replace(progress, free_e2=free))
-    return Progress(goal=seen.goal, at_us=at_us, walks=seen.walks, writes=seen.writes, slices=tuple(slices))
+    return Progress(goal=seen.goal_at(at_us), at_us=at_us, walks=seen.walks, writes=seen.writes, slices=tuple(slices))
 
 
 def check_plan(seen: Execution, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
@@ -150,7 +151,7 @@ def place_intent(seen: Execution, action: PlaceAction, view: MarketView, free: C
         raise IllegalAction(
             f"slice {action.level}: {action.time_in_force}, and what only closes is immediate_or_cancel"
         )
-    _check_price(seen, action.price_e4, taker=not action.post_only)
+    _check_price(seen, action.price_e4, view.at_us, taker=not action.post_only)
     if not view.is_tradable or seen.is_held(view.at_us):
         return None
     price = _short_of_own(action.price_e4, view)
@@ -177,12 +178,14 @@ def amend_intents(seen: Execution, action: AmendAction, event: DecisionDue) -> t
     child = _open_child(seen, action.level)
     if child is None:
         raise IllegalAction(f"slice {action.level} has no order to give a new price")
-    _check_price(seen, action.price_e4, taker=True)
+    _check_price(seen, action.price_e4, view.at_us, taker=True)
     price = _short_of_own(action.price_e4, view)
     busy = child.write is not None or child.state not in ("resting", "partial")
     if busy or price is None or price == child.price_e4 or not view.is_tradable or seen.is_held(view.at_us):
         return ()
-    return (Amend(client_order_id=child.client_order_id, price_e4=price, expires_s=put_off_s(seen, child, event)),)
+    return (
+        Amend(client_order_id=child.client_order_id, price_e4=price, expires_s=put_off_s(seen, child, price, event)),
+    )
 
 
 def _slice(seen: Execution, level: int) -> Slice:
@@ -238,11 +241,12 @@ def _reaches(price: PriceE4, view: MarketView) -> bool:
     return view.best_ask is not None and price >= view.best_ask
 
 
-def _check_price(seen: Execution, price: PriceE4, *, taker: bool) -> None:
+def _check_price(seen: Execution, price: PriceE4, at_us: int, *, taker: bool) -> None:
     limits, terms = seen.limits, seen.terms
     if limits is None or not terms.grid.seen_from(seen.outcome).contains(price):
         raise IllegalAction(f"price {price} is not on the grid")
-    if price > limits.worst_e4 or terms.fees.all_in(price, taker=taker) > limits.cap_e6:
+    is_within = terms.is_within(limits.cap_e6, price, at_us, at_us + FEE_LEAD_US, taker=taker)
+    if price > limits.worst_e4 or not is_within:
         raise IllegalAction(f"price {price} is beyond the worst price {limits.worst_e4} or the cap {limits.cap_e6}")
 
 

@@ -8,3 +8,5 @@ READ_LAG_US = 2_000_000
 """How far a listing's own `as_of` is trusted: seen lag is about 0.4 s."""
 PROOF_US = SIGNATURE_WINDOW_US + READ_LAG_US
 """How much later than what is doubted a listing must be."""
+FEE_LEAD_US = SIGNATURE_WINDOW_US
+"""How long before fees rise an order has to fit them: a request that was signed earlier may still be accepted."""

@@ -76,6 +76,14 @@ def fee_words(fees: FeeTerms) -> FeeWords | None:
     )
 
 
+def describe_fees(fees: FeeTerms | None) -> str:
+    """Return the rates for people, as multiples of price x (1 - price); None: fees without a published formula."""
+    if fees is None:
+        return "no published formula"
+    taker, maker = (format_fixed(rate, 10).rstrip("0").removesuffix(".") for rate in (fees.taker_e10, fees.maker_e10))
+    return f"taker {taker}, maker {maker} x price x (1 - price)"
+
+
 def parse_fee_words(fee_type: str, multiplier: str) -> FeeTerms:
     """Parse the terms of a series from text. Raises UserError as `fee_terms` does, and UnitError for a multiplier that
     is no number."""

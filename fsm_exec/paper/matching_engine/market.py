@@ -32,6 +32,7 @@ class PaperMarket:
         self.market_id = named_id(header.ticker)
         self.book = MarketBook(queue_model, fill_model, header.ticker)
         self.fees: FeeTerms = fee_terms(header.fee_type, header.fee_multiplier)
+        self.fees_waived_until_us: int | None = None
         self.status = "active"
         self.opened_us = opened_us
         self.updated_us = opened_us

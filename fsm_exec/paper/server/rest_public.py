@@ -8,7 +8,7 @@ from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import COSTS, DEFAULT_COST
 from fsm_exec.paper.server.request_params import RequestParams
 from fsm_exec.paper.server.rest_reads import Read
-from fsm_exec.paper.venue import candle_reads, event_reads, incentive_reads, public_reads
+from fsm_exec.paper.venue import candle_reads, event_reads, fee_reads, incentive_reads, public_reads
 from fsm_exec.wire import rest as wire
 
 DEPTH_MAX = 100
@@ -153,8 +153,7 @@ class PublicReads:
         return event_reads.event_metadata(self._exchange, params.named("event"))
 
     def _event_fee_changes(self, params: RequestParams) -> object:
-        params.page()
-        return {"event_fee_changes": [], "cursor": ""}
+        return fee_reads.event_fee_changes(self._exchange, params.page(), params.text("event_ticker"))
 
     def _series_list(self, params: RequestParams) -> object:
         params.flag("include_product_metadata", "IncludeProductMetadata")  # a series has none here
@@ -171,8 +170,8 @@ class PublicReads:
         return event_reads.series_body(self._exchange, params.named("series"), volume=volume)
 
     def _series_fee_changes(self, params: RequestParams) -> object:
-        params.flag("show_historical", "ShowHistorical")
-        return {"series_fee_change_arr": []}
+        past_too = params.flag("show_historical", "ShowHistorical")
+        return fee_reads.series_fee_changes(self._exchange, params.text("series_ticker"), past_too=past_too)
 
     # History: nothing is ever moved there
 

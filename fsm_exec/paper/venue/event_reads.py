@@ -84,14 +84,14 @@ def series_body(exchange: Exchange, series: str, *, volume: bool) -> dict[str, o
     markets = _by_series(exchange).get(series)
     if markets is None:
         raise errors.not_found("series")
-    return {"series": _series(markets, volume=volume)}
+    return {"series": _series(exchange, markets, volume=volume)}
 
 
 def series_list(exchange: Exchange, asked: SeriesQuery) -> dict[str, object]:
     """A series has one category here."""
     return {
         "series": [
-            _series(markets, volume=asked.volume)
+            _series(exchange, markets, volume=asked.volume)
             for markets in _by_series(exchange).values()
             if not asked.tags
             and asked.category in (None, markets[0].header.category)
@@ -145,11 +145,17 @@ def _event(exchange: Exchange, markets: list[PaperMarket], *, nested: bool) -> d
         "last_updated_ts": rfc3339(_updated_us(markets)),
         "exchange_index": 0,
     }
+    fee_type, multiplier = exchange.fees.of_event(header.event)
+    if fee_type is not None:
+        body |= {"fee_type_override": fee_type}
+    if multiplier is not None:
+        body |= {"fee_multiplier_override": multiplier}
     return {**body, "markets": [market_body(market) for market in markets]} if nested else body
 
 
-def _series(markets: list[PaperMarket], *, volume: bool) -> dict[str, object]:
+def _series(exchange: Exchange, markets: list[PaperMarket], *, volume: bool) -> dict[str, object]:
     header = markets[0].header
+    fee_type, multiplier = exchange.fees.of_series(markets[0])
     body: dict[str, object] = {
         "ticker": header.series,
         "frequency": "custom",
@@ -160,8 +166,8 @@ def _series(markets: list[PaperMarket], *, volume: bool) -> dict[str, object]:
         "settlement_sources": [],
         "contract_url": "",
         "contract_terms_url": "",
-        "fee_type": header.fee_type,
-        "fee_multiplier": header.fee_multiplier,
+        "fee_type": fee_type,
+        "fee_multiplier": multiplier,
         "additional_prohibitions": [],
         "last_updated_ts": rfc3339(_updated_us(markets)),
         "exchange_index": 0,

@@ -72,6 +72,7 @@ class MarketWithExtras(rest.Market, kw_only=True):
     expected_expiration_time: str
     settlement_value_dollars: str | None = None
     settlement_ts: str | None = None
+    fee_waiver_expiration_time: str | None = None
 
 
 class MarketsPage(msgspec.Struct, kw_only=True):
@@ -92,7 +93,7 @@ def market_body(market: PaperMarket) -> rest.Market:
     header = market.header
     yes_bid, yes_size = market.book.best("yes") or (PriceE4(0), CountE2(0))
     no_bid, no_size = market.book.best("no") or (PriceE4(0), CountE2(0))
-    last, previous = market.last_price_e4, market.previous_price_e4
+    last, previous, waived_us = market.last_price_e4, market.previous_price_e4, market.fees_waived_until_us
     return MarketWithExtras(
         ticker=header.ticker,
         event_ticker=header.event,
@@ -133,6 +134,7 @@ def market_body(market: PaperMarket) -> rest.Market:
         exchange_index=0,
         settlement_value_dollars=None if market.result is None else format_price(market.value_e4),
         settlement_ts=None if market.settled_us is None else rfc3339(market.settled_us),
+        fee_waiver_expiration_time=None if waived_us is None else rfc3339(waived_us),
     )
 
 

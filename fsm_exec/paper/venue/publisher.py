@@ -7,6 +7,7 @@ names it, to that member only.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import msgspec
 
@@ -23,7 +24,7 @@ from fsm_exec.wire import feeds, rest
 
 COMBOS = "KXMVE"  # combos have a lifecycle channel of their own
 
-_ENCODER = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class Publisher:
@@ -85,6 +86,14 @@ class Publisher:
     def publish_market_created(self, market: PaperMarket, at_us: int) -> None:
         ends_s = market.close_us // 1_000_000
         self.publish_lifecycle(market.ticker, "created", {"open_ts": at_us // 1_000_000, "close_ts": ends_s}, at_us)
+
+    def publish_event_fees(self, event: str, fee_type: str | None, multiplier: Decimal | None, at_us: int) -> None:
+        """Publish what an event overrides of its series' fees from now on; None twice: nothing any more."""
+        body = _ENCODER.encode(
+            {"event_ticker": event, "fee_type_override": fee_type, "fee_multiplier_override": multiplier}
+        )
+        for subscription in self._by_channel["market_lifecycle_v2"]:
+            subscription.send("event_fee_update", body, at_us)
 
     def publish_lifecycle(
         self, ticker: str, event: feeds.LifecycleEvent, fields: Mapping[str, object], at_us: int

@@ -21,6 +21,7 @@ from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.matching_engine.settlement import Settlement
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, TapeHeader, Trade
 from fsm_exec.paper.timing.timeline import Rank, Timeline
+from fsm_exec.paper.venue.fee_schedule import FeeSchedule
 from fsm_exec.paper.venue.incentives import Incentives
 from fsm_exec.paper.venue.publisher import Publisher
 from fsm_exec.wire import rest
@@ -43,6 +44,7 @@ class Trading:
         self.settlement = Settlement(self.accounts)
         self.incentives = Incentives(timeline, self.markets, self.accounts, self.trades, self._credit)
         self.ids = Ids(seed)
+        self.fees = FeeSchedule(timeline, self.publisher, self.markets, self.accounts, self.ids)
         self._traded_groups: dict[str, OrderGroup] = {}  # groups that traded in the running step
 
     # Setting up
@@ -56,6 +58,7 @@ class Trading:
         now_us = self.timeline.now_us()
         market = PaperMarket(header, now_us, queue_model, fill_model)
         self.markets[header.ticker] = market
+        self.fees.bill(market)
         self.publisher.publish_market_created(market, now_us)
         return market
 

@@ -23,6 +23,7 @@ from fsm_exec.core.execution.events import (
     DecisionDue,
     DrainRequested,
     DropUnsent,
+    FeesChanged,
     FillReported,
     GiveUp,
     MakePlan,
@@ -48,6 +49,7 @@ from fsm_exec.core.execution.events import (
     Transfer,
     WriteUnconfirmed,
 )
+from fsm_exec.core.market.fees import describe_fees
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import US_PER_S, CountE2
 from fsm_exec.web.execution.figures import count, duration, money, price
@@ -112,6 +114,9 @@ def _event(event: AnyEvent) -> str:  # one sentence for each kind
             return f"Asked to end: {_words(event.reason)}"
         case MarketChanged():
             return f"The market is {_words(event.status)}"
+        case FeesChanged():
+            announced = f"; {len(event.later)} changes are announced" if event.later else ""
+            return f"The market's fees: {describe_fees(event.fees)}{announced}"
         case PositionRead():
             return f"The account holds {_signed(event.position_e2)} of this market"
         case DrainRequested():
