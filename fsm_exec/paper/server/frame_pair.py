@@ -60,10 +60,14 @@ class FrameEnd:
 
     async def aclose(self) -> None:
         """Close both ends."""
+        self.hang_up()
+        await trio.lowlevel.checkpoint()
+
+    def hang_up(self) -> None:
+        """Close both ends without waiting, as the kernel does for a process that is killed."""
         for end in (self, self._other):
             end._closed = True
             end._wake()
-        await trio.lowlevel.checkpoint()
 
     def _wake(self) -> None:
         if self._reader is not None:

@@ -1,0 +1,296 @@
+"""A machine with a disk, and on it one engine after another: composed as the daemon composes it, on virtual time.
+
+A life can be killed at any door (`lab.simulation.life`); what was committed is on the disk for the next.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from fsm_exec.algorithms import method
+from fsm_exec.cli.log_file import open_log_file
+from fsm_exec.control.broadcast import Watchers
+from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.service import Control, DaemonInfo
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.alerts.channel_port import Message
+from fsm_exec.core.alerts.settings import AlertSettings
+from fsm_exec.core.errors import ExecError, StoreFailed, first_of
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.kalshi.direct_wire import DirectTransport
+from fsm_exec.kalshi.websocket_dial import Dial, FrameConnection
+from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
+from fsm_exec.paper.server.auth import Credentials
+from fsm_exec.paper.server.direct_host import DirectHost
+from fsm_exec.paper.server.frame_pair import FrameEnd
+from fsm_exec.paper_session import access_to
+from fsm_exec.runtime.alerts.delivery import open_delivery
+from fsm_exec.runtime.alerts.notifier import AlertSetup
+from fsm_exec.runtime.alerts.watch import AlertWatch
+from fsm_exec.runtime.archivist import ArchiveSettings, archive_for_ever
+from fsm_exec.runtime.book_recorder import DepthSettings
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import Session, open_session
+from fsm_exec.store.blocking_lane import BlockingLane
+from fsm_exec.store.files.locks import database_lock
+from fsm_exec.store.files.open_database import OpenRequest
+from fsm_exec.store.sqlite_store import run_store
+from fsm_exec.wire.answer import Answer
+
+T = TypeVar("T")
+
+
+@contextmanager
+def threads_inline() -> Iterator[None]:
+    """Run what goes to a thread in trio's own while the block lasts: a virtual clock would run on meanwhile."""
+
+    async def run_sync(function: Callable[..., T], *arguments: object, **_: object) -> T:
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    kept = trio.to_thread.run_sync
+    trio.to_thread.run_sync = run_sync  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        trio.to_thread.run_sync = kept
+
+
+@dataclass
+class Telling:
+    """A channel of alerts that takes everything."""
+
+    texts: list[str] = field(default_factory=list)
+
+    async def send(self, message: Message) -> None:
+        await trio.lowlevel.checkpoint()
+        self.texts.append(message.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How an engine is configured."""
+
+    after_days: int
+    retention_days: int
+    free_disk_mb: int
+    risk: RiskLimits
+
+
+@dataclass
+class Machine:
+    """`credentials` are those in its configuration; a new process reads them."""
+
+    directory: Path
+    host: DirectHost
+    credentials: Credentials
+    setting: Setting
+    now_us: Callable[[], int]
+    instance: str
+    channel: Telling = field(default_factory=Telling)
+    drawn: int = 0
+
+    @property
+    def database(self) -> Path:
+        return self.directory / "engine.sqlite"
+
+    def draw(self) -> str:
+        """Draw an instance, or an epoch: another each time."""
+        self.drawn += 1
+        if self.drawn == 1:
+            return self.instance
+        return f"{self.drawn:010d}".translate(str.maketrans("0123456789", "abcdefghij"))
+
+
+class EngineLife:
+    """One process. `up` is set once it runs; `failed` is why it ended by itself."""
+
+    def __init__(self, machine: Machine, number: int) -> None:
+        self.life = Life(number)
+        self.up = trio.Event()
+        self.ended = trio.Event()
+        self.failed: str | None = None
+        self.session: Session | None = None
+        self.control: Control | None = None
+        self._machine = machine
+        self._rest = trio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        return self.up.is_set() and not self.life.is_over
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.life.end("killed")
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._rest.set()
+
+    async def run(self) -> None:
+        LIFE.set(self.life)
+        try:
+            with self.life.scope:
+                await self._run()
+        except* LifeOver:
+            pass
+        except* ExecError as group:
+            self.failed = str(first_of(group))
+        except* Exception as group:
+            if not self.life.is_over:
+                raise
+            del group  # of a dead process nothing is told
+        finally:
+            self.life.end("end")
+            self.ended.set()
+
+    async def _run(self) -> None:
+        machine, life = self._machine, self.life
+        wall = WallClock(machine.now_us())
+        setting = machine.setting
+        async with AsyncExitStack() as stack:
+            lock = ExitStack()
+            lock.enter_context(database_lock(machine.database, what="month", since=to_iso(wall.now_us())))
+            life.at_the_end(lock.close)
+            log = open_log(stack.enter_context(open_log_file(machine.database)), wall)
+            opening = OpenRequest(path=machine.database, draw_instance=machine.draw, at_us=wall.now_us())
+            store = await stack.enter_async_context(run_store(_DoorLane(opening, life)))
+            await store.bind("paper")
+            watchers = Watchers(wall.now_us)
+            store.listen(watchers.notify)
+            alerts = AlertSettings(
+                time_zone=setting.risk.time_zone,
+                quiet_hours="22:00-07:00",
+                free_disk_mb=setting.free_disk_mb,
+                retention_days=setting.retention_days,
+            )
+            setup = AlertSetup(alerts, {"telling": machine.channel}, "paper", str(machine.database))
+            delivery = await stack.enter_async_context(open_delivery(store, setup, wall, log))
+            was_halted = await store.load_halted_at() is not None
+            host = machine.host
+            access = replace(
+                access_to(host, machine.credentials),
+                transport=_DoorTransport(host.transport, life),
+                dial=_dial(host, life),
+            )
+            session = await stack.enter_async_context(
+                open_session(
+                    access,
+                    store,
+                    wall,
+                    log,
+                    methods=method,
+                    depth=DepthSettings(interval_s=60, retention_days=setting.retention_days),
+                    true_us=machine.now_us,
+                    wait=False,
+                    seed=f"month:{life.number}",
+                    risk=setting.risk,
+                )
+            )
+            engine = session.engine
+            if was_halted:
+                engine.halt("halted before this start")
+            info = DaemonInfo(
+                version="month", environment="paper", database=str(machine.database), since_us=wall.now_us()
+            )
+            limits = ControlLimits()
+            control = Control(engine, store, wall, watchers, limits, info, method, session.client, delivery)
+            session.nursery.start_soon(control.markets.close_idle)
+            archive = ArchiveSettings(after_days=setting.after_days)
+            session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)
+            watch = AlertWatch(engine, store, delivery, alerts, machine.database, wall, log)
+            session.nursery.start_soon(watch.run)
+            self.session, self.control = session, control
+            await engine.wait_running()
+            await watch.report_losses()
+            self.up.set()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch_for_failure, session, watch)
+                await self._rest.wait()
+                nursery.cancel_scope.cancel()
+            await control.close()
+            await engine.drain(cancel_orders=True)
+
+    @staticmethod
+    async def _watch_for_failure(session: Session, watch: AlertWatch) -> None:
+        await session.engine.failed.wait()
+        await watch.report_failure()
+        await session.engine.wait_idle()
+
+
+class _DoorLane(BlockingLane):
+    """The virtual lane on a file, within a life: once that is over nothing more is written."""
+
+    def __init__(self, opening: OpenRequest, life: Life) -> None:
+        super().__init__(opening)
+        self._life = life
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        token = LIFE.set(self._life)
+        try:
+            self._life.door("disk")
+            return await super().run(function)
+        except LifeOver:
+            assert self._connection is not None
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise StoreFailed("the process is gone") from None
+        finally:
+            LIFE.reset(token)
+
+
+class _DoorTransport:
+    """Requests within a life: one that was handed over arrives, its answer does not once the life is over."""
+
+    def __init__(self, inner: DirectTransport, life: Life) -> None:
+        self._inner, self._life = inner, life
+
+    async def call(
+        self, api_key_id: str, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes | None
+    ) -> Answer:
+        if self._life.is_over:
+            raise LifeOver
+        answer = await self._inner.call(api_key_id, method, path, query, body)
+        self._life.door("answer.arrives")
+        return answer
+
+
+class _DoorFrames:
+    """The client's end of a connection within a life."""
+
+    def __init__(self, end: FrameEnd, life: Life) -> None:
+        self._end, self._life = end, life
+
+    async def get_message(self) -> str | bytes:
+        frame = await self._end.get_message()
+        if self._life.is_over:
+            raise LifeOver
+        return frame
+
+    async def send_message(self, message: str | bytes) -> None:
+        self._life.door("frame")
+        await self._end.send_message(message)
+
+    async def ping(self, payload: bytes | None = None) -> None:
+        await self._end.ping(payload)
+
+    async def aclose(self) -> None:
+        await self._end.aclose()
+
+
+def _dial(host: DirectHost, life: Life) -> Dial:
+    async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> FrameConnection:
+        life.door("dial")
+        end = await host.dial(nursery, headers)
+        life.at_the_end(end.hang_up)
+        return _DoorFrames(end, life)
+
+    return dial

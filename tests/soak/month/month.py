@@ -1,0 +1,207 @@
+"""A month in virtual time: an engine as the daemon composes it, left alone with a real month's clock and network.
+
+    python -m tests.soak.month.month --days 30
+
+prints a line a day; exit 1 if anything was found.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import click
+import trio
+
+from fsm_exec.control.service import Control
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.paper.timing.latency import Latency
+from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
+from fsm_exec.runtime.determinism import run_virtual
+from tests.soak.month import checks, schedule
+from tests.soak.month.machine import EngineLife, Machine, Setting, threads_inline
+from tests.soak.month.markets import open_markets, settle_markets, tickers_of
+from tests.soak.month.schedule import Day, days_of
+from tests.soak.month.trading import Trader
+
+SEED = 17
+START_AGAIN_S = 20  # after a process ended, as a supervisor does
+CHECK_H = 23.5
+RISK = RiskLimits(
+    max_worst_case_account_dollars=100_000,
+    max_submissions_per_minute=600,
+    max_writes_per_minute=6_000,
+    daily_loss_dollars=100_000,
+    time_zone=schedule.ZONE,
+)
+
+
+@dataclass
+class Report:
+    """What the month showed, day by day."""
+
+    findings: list[str] = field(default_factory=list)
+    samples: list[checks.Sample] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    executions: int = 0
+    fills: int = 0
+    lives: int = 0
+
+
+def live_through(days: list[Day], directory: Path, *, show: bool = False) -> Report:
+    """Live through these days."""
+    report = Report()
+    with threads_inline():
+        run_virtual(partial(_Month(days, directory, report, show).run), seed=SEED)
+    return report
+
+
+class _Month:
+    def __init__(self, days: list[Day], directory: Path, report: Report, show: bool) -> None:
+        self._days, self._directory, self._report, self._show = days, directory, report, show
+        self._lives: list[EngineLife] = []
+        self._expected: Counter[tuple[int, str]] = Counter()
+
+    async def run(self) -> None:
+        self._paper = paper = PaperExchange.starting_at(self._days[0].begins_us, seed=SEED)
+        self._account, credentials = paper.gate.open_account(PLAY_CASH_E6, "ed25519")
+        async with paper.directly(Latency()) as host, trio.open_nursery() as nursery:
+            setting = Setting(after_days=1, retention_days=1, free_disk_mb=1, risk=RISK)
+            self._machine = Machine(
+                directory=self._directory,
+                host=host,
+                credentials=credentials,
+                setting=setting,
+                now_us=paper.clock.now_us,
+                instance="monthaaaaa",
+            )
+            self._trader = Trader(paper.exchange, self._control, paper.clock.now_us)
+            nursery.start_soon(self._keep_alive, nursery)
+            for day in self._days:
+                await self._live_a_day(day, nursery)
+            self._lives[-1].terminate()
+            await self._lives[-1].ended.wait()
+            nursery.cancel_scope.cancel()
+        self._report.findings += checks.growth_findings(self._report.samples)
+        self._report.lives = len(self._lives)
+        self._report.fills = len(self._account.fills)
+        self._report.executions = len(self._trader.orders)
+
+    def _control(self) -> Control | None:
+        life = self._lives[-1] if self._lives else None
+        return life.control if life is not None and life.is_up else None
+
+    async def _keep_alive(self, nursery: trio.Nursery) -> None:
+        while True:
+            life = EngineLife(self._machine, len(self._lives) + 1)
+            self._lives.append(life)
+            nursery.start_soon(life.run)
+            await life.ended.wait()
+            self._tell(f"process {life.life.number} has ended: {life.life.died_at}, {life.failed}")
+            await trio.sleep(START_AGAIN_S)
+
+    async def _until(self, at_us: int) -> None:
+        await self._paper.clock.sleep_until(max(at_us, self._paper.clock.now_us()))
+
+    async def _live_a_day(self, day: Day, nursery: trio.Nursery) -> None:
+        began_s = time.process_time()
+        open_markets(self._paper, day, SEED)
+        before = len(self._trader.orders)
+        nursery.start_soon(self._maintain, day)
+        nursery.start_soon(self._pause, day)
+        nursery.start_soon(self._trader.trade, day, nursery)
+        for hour in day.crashes:
+            nursery.start_soon(self._crash, day, hour)
+        await self._until(day.at_us(schedule.CLOSE_H) + 2 * schedule.MINUTE_US)
+        settle_markets(self._paper, day)
+        await self._until(day.at_us(CHECK_H))
+        self._check(day, before, time.process_time() - began_s)
+        await self._until(day.ends_us)
+
+    # What befalls it.
+
+    async def _maintain(self, day: Day) -> None:
+        """Take the exchange down at night; when it comes back, nothing may be traded for a minute."""
+        exchange = self._paper.exchange
+        await self._until(day.at_us(schedule.MAINTENANCE_H))
+        ends_us = self._paper.clock.now_us() + schedule.MAINTENANCE_MIN * schedule.MINUTE_US
+        exchange.begin_maintenance(resume_us=ends_us)
+        self._expected.update([(day.number, "reads"), (day.number, "stream")])
+        await self._until(ends_us)
+        exchange.pause_trading()
+        exchange.end_maintenance()
+        await self._until(ends_us + schedule.MINUTE_US)
+        exchange.resume_trading()
+
+    async def _pause(self, day: Day) -> None:
+        await self._until(day.at_us(schedule.PAUSE_H))
+        ticker = tickers_of(day)[0]
+        self._paper.exchange.deactivate_market(ticker)
+        await self._until(self._paper.clock.now_us() + schedule.PAUSE_MIN * schedule.MINUTE_US)
+        self._paper.exchange.activate_market(ticker)
+
+    async def _crash(self, day: Day, hour: float) -> None:
+        await self._until(day.at_us(hour))
+        self._lives[-1].kill()
+
+    # What must hold.
+
+    def _check(self, day: Day, before: int, cpu_s: float) -> None:
+        life, database = self._lives[-1], self._machine.database
+        orders = self._trader.orders[before:]
+        found: list[str] = []
+        if not life.is_up or life.session is None:
+            found.append("no engine is up")
+        else:
+            session = life.session
+            found += checks.book_findings(session.engine, self._account)
+            roots = (session.client, session.observer, session.store, session.wall, life.control)
+            self._report.samples.append(checks.sample(session.engine, roots, database, cpu_s))
+        found += checks.execution_findings(database, orders, self._paper.clock.now_us())
+        told = checks.alerts_of(database, day)
+        expected = Counter({kind: n for (number, kind), n in self._expected.items() if number == day.number})
+        if told != expected:
+            found.append(f"alerts: {dict(told)}, expected {dict(expected)}")
+        self._report.findings += [f"{day.date}: {line}" for line in found]
+        fills = sum(fill.at_us >= day.begins_us for fill in self._account.fills)
+        newest = self._report.samples[-1] if self._report.samples else None
+        size = (
+            "" if newest is None else f"{sum(newest.held.values())} held, {newest.tasks} tasks, {newest.files} files, "
+        )
+        rows = "" if newest is None else f"{newest.database_bytes / 1e6:.1f} MB, rows {list(newest.rows.values())}, "
+        self._tell(
+            f"{day.date} {len(orders)} orders, {fills} fills, {size}{rows}{cpu_s:.1f} s of processor; "
+            f"{len(found)} findings"
+        )
+        for line in found:
+            self._tell(f"  {line}")
+
+    def _tell(self, line: str) -> None:
+        line = f"{to_iso(self._paper.clock.now_us())} {line}"
+        self._report.lines.append(line)
+        if self._show:
+            click.echo(line)
+
+
+@click.command()
+@click.option("--days", default=30, show_default=True)
+@click.option("--directory", type=click.Path(path_type=Path))
+def main(days: int, directory: Path | None) -> None:
+    """Live through a month."""
+    with tempfile.TemporaryDirectory() as made:
+        report = live_through(days_of(days, disk=False, failover=False), directory or Path(made), show=True)
+    for line in report.findings:
+        click.echo(line)
+    made_of = f"{report.executions} executions, {report.fills} fills, {report.lives} processes"
+    click.echo(f"{made_of}, {len(report.findings)} findings")
+    sys.exit(bool(report.findings))
+
+
+if __name__ == "__main__":
+    main()
