@@ -114,7 +114,7 @@ class EngineLife:
     """One process. `up` is set once it runs; `failed` is why it ended by itself."""
 
     def __init__(self, machine: Machine, number: int) -> None:
-        self.life = Life(number)
+        self.life = Life(number, _AlwaysOn())
         self.up = trio.Event()
         self.ended = trio.Event()
         self.failed: str | None = None
@@ -224,6 +224,13 @@ class EngineLife:
         await session.engine.failed.wait()
         await watch.report_failure()
         await session.engine.wait_idle()
+
+
+class _AlwaysOn:
+    """The power of a machine that is never frozen."""
+
+    async def wait_on(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class _DoorLane(BlockingLane):
