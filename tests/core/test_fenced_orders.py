@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from fsm_exec.core.execution.events import FillReported, OrderReported, Restored
 from fsm_exec.core.execution.fenced_orders import FENCE_CANCEL
+from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport, OrderStatus
+from fsm_exec.core.recovery.recovery import plan_recovery
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
-    from fsm_exec.core.market.orders import OrderStatus
     from tests.core.conftest import Driver, World
 
 NEW = "bbbbbbbbbb"
@@ -117,3 +120,49 @@ def test_a_plan_that_was_lost_is_made_anew(world: World) -> None:
     assert accepted.execution.filled_e2 == 300
     accepted.look()
     assert (sum(part.count_e2 for part in accepted.execution.slices), accepted.child.count_e2) == (1_000, 700)
+
+
+def test_recovery_adopts_the_orders_of_fenced_engines_alone(working: Driver) -> None:
+    """The listing has another attempt, with a fill, and a first order at another price: both are told as our doing; of
+    an engine that is not fenced nothing is."""
+    first, second = working.child.client_order_id, second_name(working, 2)
+    report = OrderReport(
+        order_id=f"at-exchange-{first}",
+        client_order_id=first,
+        ticker=working.execution.terms.ticker,
+        outcome=working.execution.outcome,
+        status="executed",
+        price_e4=PriceE4(5_100),
+        count_e2=CountE2(1_000),
+        filled_e2=CountE2(100),
+        remaining_e2=CountE2(0),
+        at_us=working.now_us,
+    )
+    other = replace(report, order_id=f"at-exchange-{second}", client_order_id=second, status="canceled")
+    fill = FillReport(
+        fill_id="trade",
+        order_id=other.order_id,
+        client_order_id="",
+        ticker=report.ticker,
+        outcome=report.outcome,
+        price_e4=PriceE4(5_100),
+        count_e2=CountE2(100),
+        fee_e6=MoneyE6(0),
+        is_taker=False,
+        at_us=working.now_us,
+    )
+    listings = (OrderListing(as_of_us=working.now_us, orders=(report, other)),)
+    fills = FillListing(as_of_us=working.now_us, fills=(fill,))
+
+    def restored(*fenced: str) -> Restored:
+        plan = plan_recovery((working.execution,), listings, fills, {}, NEW, working.now_us, fenced=fenced)
+        return plan.events[0][1]
+
+    told = restored(working.execution.instance)
+    assert [(each.client_order_id, each.cause) for each in told.orders] == [
+        (first, FENCE_CANCEL),
+        (second, FENCE_CANCEL),
+    ]
+    assert [each.client_order_id for each in told.fills] == [second]
+    assert [(each.client_order_id, each.cause) for each in restored().orders] == [(first, None)]
+    assert restored().fills == ()

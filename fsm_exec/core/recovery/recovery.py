@@ -17,7 +17,7 @@ for each execution, and the resting orders that no execution works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -34,6 +34,7 @@ from fsm_exec.core.execution.events import (
     WriteUnconfirmed,
 )
 from fsm_exec.core.execution.execution import CHILD_ENDS, ChildOrder, Execution, OutboxEntry
+from fsm_exec.core.execution.fenced_orders import FENCE_CANCEL
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS, order_prefix, parse_order_name
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
@@ -109,9 +110,12 @@ def plan_recovery(
     *,
     epoch: str = "",
     were_quarantined: bool = False,
+    fenced: Collection[str] = (),
 ) -> RecoveryPlan:
     """Plan the recovery of `restored` by the rules of the module. `orders` may be several listings, later ones fetched
-    later. A market that is not in `markets` could not be read. `were_quarantined` holds for all of `restored`."""
+    later. A market that is not in `markets` could not be read. `were_quarantined` holds for all of `restored`.
+    `fenced`: instances of whose orders none can live or arrive any more since before the listings were asked for; what
+    they bear of an execution that does not have it is adopted."""
     # An order may be in several listings: the later look wins, together with the time at which it was made.
     listed = {report.order_id: report for listing in orders for report in listing.orders}
     looked_us = {report.order_id: listing.as_of_us for listing in orders for report in listing.orders}
@@ -121,6 +125,8 @@ def plan_recovery(
     # A listed fill names only the exchange's order id. Which order of ours that is, the snapshots say, and the listed
     # orders beside them: of an order whose answer was lost only the listing knows the id.
     owners = {child.client_order_id: execution for execution in restored for child in execution.children}
+    adopted = _adopted(listed.values(), restored, owners, frozenset(fenced))
+    owners |= {report.client_order_id: owner for owner, reports in adopted.values() for report in reports}
     named = {child.order_id: name for name, child in _children(restored) if child.order_id is not None}
     named |= {order_id: report.client_order_id for order_id, report in listed.items() if report.client_order_id}
     news: dict[str, list[FillReported]] = {}
@@ -133,7 +139,7 @@ def plan_recovery(
             unknown_fills.append(fill)
             continue
         child = owner.child(name)
-        if child is not None and fill_is_news(owner, name, fill):
+        if child is None or fill_is_news(owner, name, fill):
             news.setdefault(owner.execution_id, []).append(fill_event(fill, name, None, now_us, owner))
     # One event for each execution, whether it missed anything or not: `Restored` also says that what stood in its
     # outbox is unconfirmed now, and nothing is decided before all of it has been applied.
@@ -144,6 +150,12 @@ def plan_recovery(
     def event_for(execution: Execution) -> Restored:
         market = markets.get(execution.terms.ticker)
         orders = tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us))
+        if fenced:
+            orders = tuple(_by_the_fence(stated, fenced) for stated in orders)
+            _, reports = adopted.get(execution.execution_id, (execution, ()))
+            orders += tuple(
+                replace(order_event(report, now_us, looked_up=True), cause=FENCE_CANCEL) for report in reports
+            )
         filled = tuple(sorted(found, key=_by_time)) if (found := news.get(execution.execution_id)) else ()
         told = None if execution.instance == current else current
         if orders or filled:
@@ -166,6 +178,41 @@ def plan_recovery(
 
 def _children(executions: Iterable[Execution]) -> Iterable[tuple[str, ChildOrder]]:
     return ((child.client_order_id, child) for execution in executions for child in execution.children)
+
+
+def _adopted(
+    listed: Iterable[OrderReport],
+    restored: Sequence[Execution],
+    owners: Mapping[str, Execution],
+    fenced: frozenset[str],
+) -> dict[str, tuple[Execution, tuple[OrderReport, ...]]]:
+    """Find the orders that bear an execution's name and that it does not know, because the fenced engine placed them
+    after the copy was made; by execution, in the order of their attempts."""
+    if not fenced:
+        return {}
+    executions = {execution.execution_id: execution for execution in restored}
+    found: dict[str, list[tuple[int, int, OrderReport]]] = {}
+    for report in listed:
+        if report.client_order_id in owners or report.status == "resting":
+            continue
+        named = parse_order_name(report.client_order_id)
+        owner = None if named is None or named.instance not in fenced else executions.get(named.execution_id)
+        if named is None or owner is None:
+            continue
+        if (report.ticker, report.outcome) == (owner.terms.ticker, owner.outcome):
+            found.setdefault(named.execution_id, []).append((named.level, named.attempt, report))
+    return {
+        name: (executions[name], tuple(report for _, _, report in sorted(reports, key=lambda each: each[:2])))
+        for name, reports in found.items()
+    }
+
+
+def _by_the_fence(stated: OrderReported, fenced: Collection[str]) -> OrderReported:
+    """Return the statement with its cause: where a fenced engine's order stood, and its end, were our own doing."""
+    named = parse_order_name(stated.client_order_id)
+    if stated.status == "resting" or named is None or named.instance not in fenced:
+        return stated
+    return replace(stated, cause=FENCE_CANCEL, looked_up=True)
 
 
 def _by_time(fill: FillReported) -> tuple[int, str, str]:
