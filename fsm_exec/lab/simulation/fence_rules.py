@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fsm_exec.core.values.units import US_PER_S
+from fsm_exec.core.market.client_order_id import order_prefix
+from fsm_exec.core.values.units import US_PER_MS, US_PER_S
 from fsm_exec.paper.matching_engine.orders import Order
 
 if TYPE_CHECKING:
@@ -27,9 +28,17 @@ class FenceRules:
         self.worked_us: int | None = None
         self._has_placed = False
 
+    @property
+    def worked_again_ms(self) -> int | None:
+        """How long it took; None: the second did not have to take over."""
+        if self.decided_us is None or self.worked_us is None:
+            return None
+        return (self.worked_us - self.decided_us) // US_PER_MS
+
     def is_of_first(self, order: Order) -> bool:
-        """Whether an engine of the first machine has named it."""
-        return order.client_order_id.startswith(f"fx{self.first.instance}-")
+        """Whether an engine of the first machine has sent it. The second may send one again under its name."""
+        name = order.client_order_id
+        return name.startswith(order_prefix(self.first.instance)) and name not in self.second.witness.sent
 
     def resting_of_first(self) -> list[Order]:
         """Its orders that are live."""

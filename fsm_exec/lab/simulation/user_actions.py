@@ -42,11 +42,14 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
     process = next(each for each in reversed(world.all_processes) if each.engine is engine)
     asked_us = process.wall_us()
     try:
-        name = world.submitted[number] = await engine.submit(request)
+        name = await engine.submit(request)
     except RiskRefused as error:
         if world.witness.risk is not None:
             world.witness.risk.refused(request, error, alone=world.waiting_submissions == 1)
         raise
+    if name in world.submitted.values():
+        world.witness.found(f"16: {name} is the id of two submissions")
+    world.submitted[number] = name
     world.history.add("accepted", number, name)
     kept = process.machine.witness.durable.get(name)
     if kept is None:

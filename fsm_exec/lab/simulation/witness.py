@@ -87,6 +87,7 @@ class Witness:
         self.orphans: set[str] = set() if before is None else before.orphans  # drawn under names of ours
         self.by_hand: set[str] = set() if before is None else before.by_hand  # of the account's owner
         self.handled: set[str] = set() if before is None else before.handled  # that a third party cancelled
+        self.sent: set[str] = set()  # names of orders that were handed over here
         self.fence: FenceRules | None = None  # what holds between two machines
         self._is_second = before is not None
         self._names: dict[str, str] = {} if before is None else before._names  # of our orders, by the exchange's ids
@@ -238,6 +239,8 @@ class Witness:
         owner = self.owner(name)
         if owner is None or self.connection is None:
             return
+        if places:
+            self.sent.add(name)
         if places and self.connection.execute(_ORDER, (owner, name)).fetchone() is None:
             self.found(f"5: order {name} is sent and its decision is not on disk")
         durable = self.durable.get(owner)

@@ -78,7 +78,8 @@ SECOND_NUMBER = 1_000  # so that its life has a name of its own
 
 class HistoryReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one history showed. `digest` is the hash over all that happened, `events` how many; `steps` the actions
-    done, `lives` the engines started, `doors` passed, `visited` the crash points among them."""
+    done, `lives` the engines started, `doors` passed, `visited` the crash points among them. `worked_again_ms`: from
+    when a second machine had to take over until it worked; None: none had to."""
 
     seed: int
     digest: str
@@ -94,6 +95,7 @@ class HistoryReport(msgspec.Struct, frozen=True, kw_only=True):
     virtual_ms: int
     findings: list[str]
     visited: list[str]
+    worked_again_ms: int | None = None
     lines: list[str] = []
     log: str = ""
 
@@ -441,6 +443,7 @@ class World:
             virtual_ms=(self.now_us() - self.scenario.start_us) // US_PER_MS,
             findings=list(self.witness.findings),
             visited=sorted(visited),
+            worked_again_ms=None if self.standby is None else self.standby.rules.worked_again_ms,
             lines=self.history.lines,
             log=self._log_file.getvalue(),
         )
