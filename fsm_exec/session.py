@@ -30,6 +30,7 @@ from fsm_exec.runtime.account.account import AccountSetup
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock, keep_synchronized
 from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.fence import FenceSettings, FenceSetup
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.markouts import Results
 from fsm_exec.runtime.observer import Observer
@@ -119,6 +120,8 @@ async def open_session(
     tapes: TapeSetup | None = None,
     rewards: bool | None = None,
     host_lease_s: int = 0,
+    fence: FenceSettings | None = None,
+    takeover: bool = False,
 ) -> AsyncIterator[Session]:
     """An engine on `store` and on the exchange that `access` leads to; leaving the block ends it (see `open_engine`,
     also for the errors, and `connect`).
@@ -127,7 +130,8 @@ async def open_session(
     depth, forecasts and markouts stored. With `risk` the account's books are kept and its limits hold. With `true_us`
     the wall follows that clock (`system_us`: the machine's). With `tapes` the frames of worked markets are kept.
     `rewards`: what the exchange's programmes pay is measured; None: if the markets are watched. `host_lease_s`: a
-    resting order ends by itself at most so many seconds ahead; 0: when its execution is over.
+    resting order ends by itself at most so many seconds ahead; 0: when its execution is over. With `fence` every order
+    is in an order group of this opening; `takeover` as in `open_engine`.
     """
     async with AsyncExitStack() as stack:
         recorder = None
@@ -152,6 +156,8 @@ async def open_session(
                 tape_recorder=recorder,
                 rewards=store if (depth is not None if rewards is None else rewards) else None,
                 host_lease_s=host_lease_s,
+                fence=None if fence is None else _fence_setup(fence, client, store),
+                takeover=takeover,
             ) as engine,
             trio.open_nursery() as nursery,
         ):
@@ -159,6 +165,15 @@ async def open_session(
                 nursery.start_soon(keep_synchronized, wall, engine.on_clock_jump, true_us)
             yield Session(engine, client, store, wall, observer, nursery)
             nursery.cancel_scope.cancel()
+
+
+def _fence_setup(fence: FenceSettings, client: KalshiClient, store: SqliteStore) -> FenceSetup:
+    return FenceSetup(
+        groups=client.groups,
+        store=store,
+        contracts_in_15_s=fence.contracts_in_15_s,
+        leadership=fence.leadership,
+    )
 
 
 def results_of(client: KalshiClient) -> Results:

@@ -28,6 +28,7 @@ from fsm_exec.core.costs.rows import (
     OpenForecast,
     RewardRow,
 )
+from fsm_exec.core.epochs import EpochGroup, StoredEpochs
 from fsm_exec.core.journal.rows import ExecutionSave, JournalRow, OrderOwner, StartPoint, StoredExecution
 from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.market.incentives import IncentiveProgram
@@ -174,6 +175,33 @@ class AlertStore(Protocol):
     async def load_deliveries(self, alert_ids: Sequence[int]) -> list[Delivery]: ...
     def on_alerts(self, listener: Callable[[], None]) -> None:
         """Call `listener` when something that may have caused an alert is durable."""
+        ...
+
+
+class EpochStore(Protocol):
+    """The epochs of the database and their order groups. Each save may be made again with the same result; it raises
+    StoreFailed."""
+
+    @property
+    def epoch_number(self) -> int:
+        """That of this opening among all."""
+        ...
+
+    async def load_epochs(self) -> StoredEpochs: ...
+    async def save_groups(self, groups: Sequence[EpochGroup]) -> None:
+        """Keep groups as they stand now, by their ids."""
+        ...
+
+    async def begin_fencing(self) -> None:
+        """Keep that all epochs before this one are to be fenced."""
+        ...
+
+    async def end_fencing(self) -> None:
+        """Keep that none of the epochs that were to be fenced can have a live order."""
+        ...
+
+    async def save_halt(self, at_us: int, why: str | None) -> None:
+        """Keep that the engine halts, and why; None: it does not any more."""
         ...
 
 

@@ -14,6 +14,7 @@ from functools import partial
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.core.errors import LocalError
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.store_port import RewardStore, Store
 from fsm_exec.runtime.account.account import Account, AccountSetup
@@ -25,6 +26,7 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.fence import FenceSetup
 from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.monitored_exchange import MonitoredExchange
@@ -57,7 +59,12 @@ async def open_engine(
     account: AccountSetup | None = None,
     tape_recorder: TapeRecorder | None = None,
     rewards: RewardStore | None = None,
+<<<<<<< HEAD
     host_lease_s: int = 0,
+=======
+    fence: FenceSetup | None = None,
+    takeover: bool = False,
+>>>>>>> 938ac4f (Each opening of a database is an epoch, durable with it; a copy numbers its executions apart; who leads is a protocol)
 ) -> AsyncIterator[Engine]:
     """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
@@ -67,12 +74,20 @@ async def open_engine(
     orders are to be left alone. `rng` spreads restarts, by default from the database's own name. `observer` watches the
     markets beside the executions; without one no depth, forecasts and markouts are stored. With `account` its books are
     kept and its limits hold; without, nothing limits what is accepted. `tape_recorder` keeps the frames of worked
+<<<<<<< HEAD
     markets. With `rewards`, what programmes pay is measured and stored there; without, it is not known. A resting
     order ends by itself at most `host_lease_s` ahead; 0: when its execution is over.
+=======
+    markets. With `rewards`, what programmes pay is measured and stored there; without, it is not known. With `fence`
+    every order is in an order group of this opening; without, in none. `takeover`: the database is a copy, and the
+    engine of the original may live; its orders are ended before anything is recovered.
+>>>>>>> 938ac4f (Each opening of a database is an epoch, durable with it; a copy numbers its executions apart; who leads is a protocol)
 
     Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
     reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
     """
+    if takeover and fence is None:
+        raise LocalError("a takeover needs a fence")
     feeds: dict[str, MarketFeed] = {}
     own, names = OwnOrders(), OrderNames(store.instance)
     async with trio.open_nursery() as outer:

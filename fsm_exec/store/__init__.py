@@ -21,6 +21,7 @@ The names below are loaded when they are first used: a client of the daemon need
 from __future__ import annotations
 
 import importlib
+import platform
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -53,15 +54,23 @@ __all__ = [
 
 
 def open_live_store(
-    path: Path, *, draw_instance: Callable[[], str], at_us: int, tell: Callable[[str], object] = lambda _: None
+    path: Path,
+    *,
+    draw_instance: Callable[[], str],
+    at_us: int,
+    tell: Callable[[str], object] = lambda _: None,
+    takeover: bool = False,
 ) -> AbstractAsyncContextManager[SqliteStore]:
     """SQLite in a worker thread (aiosqlite), from which `tell` is told how far the migration of a big database is. Not
-    for a virtual clock: that would run on while the thread works."""
+    for a virtual clock: that would run on while the thread works. `takeover`: it is a copy, and the engine of the
+    original may live."""
     from fsm_exec.store.aiosqlite_lane import AiosqliteLane
     from fsm_exec.store.files.open_database import OpenRequest
     from fsm_exec.store.sqlite_store import run_store
 
-    opening = OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us, tell=tell)
+    opening = OpenRequest(
+        path=path, draw_instance=draw_instance, at_us=at_us, tell=tell, takeover=takeover, host=platform.node()
+    )
     return run_store(AiosqliteLane(opening), reads_apart=True)
 
 

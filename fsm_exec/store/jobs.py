@@ -32,6 +32,15 @@ from fsm_exec.store.alert_rows import (
     alert_rows,
 )
 from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
+from fsm_exec.store.epoch_jobs import (
+    ANY_NUMBER_OF_EPOCHS,
+    EPOCH_ORDER,
+    EpochJob,
+    FencingBegun,
+    FencingEnded,
+    GroupsSave,
+    epoch_rows,
+)
 from fsm_exec.store.journal_steps import encode_step_fills
 from fsm_exec.store.statements import Row, insert_into, put_into
 
@@ -115,6 +124,7 @@ Job: TypeAlias = (
     | MethodsSave
     | AccountJob
     | AlertJob
+    | EpochJob
 )
 
 _IDENTITY = (  # what an execution was accepted as: written once, with its first save
@@ -293,8 +303,9 @@ ORDER = (
     SET_HALT,
     *ACCOUNT_ORDER,
     *ALERT_ORDER,
+    *EPOCH_ORDER,
 )
-ANY_NUMBER = frozenset({CLEAR_PARTS})
+ANY_NUMBER = frozenset({CLEAR_PARTS}) | ANY_NUMBER_OF_EPOCHS
 """Statements whose rows may change any number of rows each; of all others each changes exactly one."""
 
 
@@ -334,6 +345,8 @@ def rows_of(job: Job) -> Iterator[Row]:
         case MethodsSave(methods, at_us):
             for method in methods:
                 yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
+        case GroupsSave() | FencingBegun() | FencingEnded():
+            yield from epoch_rows(job)
         case Quarantine(execution_id, why, _):
             yield SET_QUARANTINE, (why, execution_id)
         case Note(execution_id, note):

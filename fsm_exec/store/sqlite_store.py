@@ -37,6 +37,7 @@ from fsm_exec.core.costs.rows import (
     OpenForecast,
     RewardRow,
 )
+from fsm_exec.core.epochs import EpochGroup, StoredEpochs
 from fsm_exec.core.errors import DatabaseLost, UserError
 from fsm_exec.core.journal.rows import (
     ExecutionSave,
@@ -66,6 +67,7 @@ from fsm_exec.store.alert_rows import (
 from fsm_exec.store.api_rows import ExecutionDetail, ExecutionSummary, Transition
 from fsm_exec.store.archive import archive_reads, archived_books, archived_lists
 from fsm_exec.store.archive.live_mover import LiveMover
+from fsm_exec.store.epoch_jobs import FencingBegun, FencingEnded, GroupsSave
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
@@ -84,6 +86,7 @@ from fsm_exec.store.reads import (
     account_reads,
     alert_reads,
     api_queries,
+    epoch_reads,
     execution_reads,
     observations,
     profit_queries,
@@ -148,6 +151,22 @@ class SqliteStore:
     @property
     def lost(self) -> str | None:
         return None if self._opened.lost is None else str(self._opened.lost)
+
+    @property
+    def epoch_number(self) -> int:
+        return self._opened.epoch_number
+
+    async def load_epochs(self) -> StoredEpochs:
+        return await self._read(epoch_reads.load_epochs)
+
+    async def save_groups(self, groups: Sequence[EpochGroup]) -> None:
+        await self._writer.save(GroupsSave(tuple(groups)))
+
+    async def begin_fencing(self) -> None:
+        await self._writer.save(FencingBegun(self.epoch_number))
+
+    async def end_fencing(self) -> None:
+        await self._writer.save(FencingEnded(self.epoch_number))
 
     async def save(self, save: ExecutionSave) -> None:
         await self._writer.save(save)

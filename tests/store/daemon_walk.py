@@ -26,6 +26,7 @@ from fsm_exec.core.account.rows import AccountFill
 from fsm_exec.core.alerts.alerts import Alert, AlertOver
 from fsm_exec.core.alerts.channel_port import Message
 from fsm_exec.core.alerts.settings import AlertSettings
+from fsm_exec.core.epochs import EpochGroup
 from fsm_exec.core.journal.rows import EdgeFigures, RefusedRow
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.paper.tapes.generator import generate
@@ -136,8 +137,14 @@ def requests_of(ended: str, event: str) -> dict[str, list[Asked]]:
 
 
 async def _ask_for_the_rare(store: SqliteStore, now_us: int) -> None:
-    """Ask what a daemon asks only after damage, a late fill, a trade by hand or a settlement."""
+    """Ask what a daemon asks only after damage, a late fill, a trade by hand, a settlement or a takeover."""
     await store.load_halted_at()
+    await store.begin_fencing()
+    await store.end_fencing()
+    await store.load_epochs()
+    await store.save_groups(
+        [EpochGroup(group_id="g1", epoch=1, exchange_index=0, limit_e2=CountE2(100), state="triggered")]
+    )
     await store.load_execution("e000020")
     await store.load_metrics("e000020")
     await store.load_reservation("e000020")

@@ -60,6 +60,8 @@ COPIED: Final[dict[str, str]] = {  # by table: the rows that an execution refers
 KEPT: Final[dict[str, str]] = {
     "meta": "is the database's own",
     "meta_history": "is the database's own",
+    "epochs": "are of the database",
+    "epoch_groups": "are of the exchange",
     "alerts": "are told and forgotten by days of their own",
     "alert_deliveries": "go with their alerts",
     "account_fills": "are of no execution, and part of the books",

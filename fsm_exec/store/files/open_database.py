@@ -25,6 +25,7 @@ from fsm_exec.owner_only import OWNER_ONLY
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text, text_of
 from fsm_exec.store.files.acknowledged import SUFFIX, Lost, MarkFile, load_counts, load_mark, lost_since
 from fsm_exec.store.files.copy_mark import is_copy, write_mark
+from fsm_exec.store.files.epoch_rows import record_opening, skip_numbers
 from fsm_exec.store.files.held_file import LOG, HeldFile, HoldingConnection
 from fsm_exec.store.files.migrations import SCHEMA, Migration, migrate
 
@@ -47,18 +48,22 @@ _REMEDIES = {
 
 class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is needed to open. `path` None is a database in memory; `draw_instance` returns ten characters a-z2-7: a new
-    database's instance, and the epoch of every later opening."""
+    database's instance, and the epoch of every later opening. `takeover`: it is a copy, whatever its file says, and the
+    engine of the original may live: that one's epochs are to be fenced. `host` is where this is, for people."""
 
     path: Path | None
     draw_instance: Callable[[], str]
     at_us: int
+    takeover: bool = False
+    host: str = ""
     migrations: tuple[Migration, ...] = SCHEMA
     tell: Callable[[str], object] = lambda _: None  # how far a migration of a big database is
 
 
 class OpenDatabase(msgspec.Struct, frozen=True):
     """`epoch` is empty for the first opening of an instance. `held` and `mark`: the file, if there is one; closing the
-    connection lets go of them. `number` is the highest that an execution was ever given, as far as the mark says."""
+    connection lets go of them. `number` is the highest that an execution was ever given, as far as the mark says.
+    `epoch_number` is that of this opening among all."""
 
     connection: sqlite3.Connection
     instance: str
@@ -67,6 +72,7 @@ class OpenDatabase(msgspec.Struct, frozen=True):
     mark: MarkFile | None = None
     lost: Lost | None = None
     number: int = 0
+    epoch_number: int = 0
 
     @property
     def path(self) -> Path | None:
@@ -219,13 +225,14 @@ def prepare(connection: sqlite3.Connection, path: Path | None, opening: OpenRequ
     connection.execute("PRAGMA foreign_keys = ON")
     # SQLite's own 2 MB hold the rows of some 500 executions at work: with more, each step reads its row from the log.
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    instance, epoch = _identify(connection, path, opening)
-    return OpenDatabase(connection, instance, epoch)
+    instance, epoch, number = _identify(connection, path, opening)
+    return OpenDatabase(connection, instance, epoch, epoch_number=number)
 
 
-def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRequest) -> tuple[str, str]:
-    """Return the instance of this very file, and the epoch of this opening. Each opening draws a new epoch: the
-    database cannot know what it lost since the last one, so no name given from now on may equal one given then.
+def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRequest) -> tuple[str, str, int]:
+    """Return the instance of this very file, and the epoch of this opening with its number. Each opening draws a new
+    epoch: the database cannot know what it lost since the last one, so no name given from now on may equal one given
+    then.
 
     A new file, or one found elsewhere than its instance was drawn, gets a new one.
 
@@ -248,8 +255,9 @@ def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRe
                 "VALUES (1, ?, ?, ?, ?, ?, ?)",
                 (instance, now, len(opening.migrations), *where, now),
             )
-        elif row[1:3] != where or (path is not None and is_copy(path, last)):
+        elif opening.takeover or row[1:3] != where or (path is not None and is_copy(path, last)):
             instance = opening.draw_instance()
+            skip_numbers(connection, instance)
             connection.execute("INSERT INTO meta_history SELECT instance, path, inode, created_at, ? FROM meta", (now,))
             connection.execute(
                 "UPDATE meta SET instance = ?, created_at = ?, path = ?, inode = ?, opened_at = ?",
@@ -259,6 +267,7 @@ def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRe
             instance = _checked_instance(text_of("meta", 1, "instance", row[0]))
             epoch = opening.draw_instance()[-EPOCH_CHARS:]
             connection.execute("UPDATE meta SET opened_at = ?", (now,))
+        number = record_opening(connection, instance, epoch, now, opening.host, takeover=opening.takeover)
         if path is not None:
             write_mark(path, last, now)
         connection.execute("COMMIT")
@@ -270,7 +279,7 @@ def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRe
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return str(instance), epoch
+    return str(instance), epoch, number
 
 
 def _checked_instance(instance: str) -> str:

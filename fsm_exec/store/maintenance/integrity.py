@@ -28,7 +28,7 @@ from fsm_exec.store.maintenance.integrity_columns import column_differences
 from fsm_exec.store.maintenance.integrity_sets import set_differences
 from fsm_exec.store.maintenance.integrity_values import unreadable_values
 from fsm_exec.store.maintenance.read_only import How, open_read_only
-from fsm_exec.store.reads import account_reads, alert_reads, execution_reads
+from fsm_exec.store.reads import account_reads, alert_reads, epoch_reads, execution_reads
 
 ADDS_UP = (
     "shortfall_e7 IS NULL OR COALESCE("
@@ -99,6 +99,7 @@ def _check(connection: sqlite3.Connection, *, every: bool) -> IntegrityReport:
         *_edges(connection),
         *_account(connection),
         *_alerts(connection),
+        *_epochs(connection),
         *(Finding(None, what) for what in set_differences(connection)),
     ]
     findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
@@ -183,6 +184,16 @@ def _account(connection: sqlite3.Connection) -> Iterator[Finding]:
     except (*DATABASE_ERRORS, ValueError) as error:
         yield Finding(None, f"account: {error}")
     yield from (Finding(None, what) for what in dict.fromkeys(damage) if " of fills " not in what)  # said of its owner
+
+
+def _epochs(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Check that every epoch and order group can be read for what it is."""
+    try:
+        damage = epoch_reads.load_epochs(connection).damage
+    except (*DATABASE_ERRORS, ValueError) as error:
+        yield Finding(None, f"epochs: {error}")
+        return
+    yield from (Finding(None, what) for what in damage)
 
 
 def _alerts(connection: sqlite3.Connection) -> Iterator[Finding]:

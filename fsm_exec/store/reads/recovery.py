@@ -37,7 +37,8 @@ _KNOWN = (
 def load_start(connection: sqlite3.Connection) -> StartPoint:
     """A time that is damaged is none: what is older is listed too then, which costs a moment."""
     (last, created) = connection.execute(_LAST).fetchone()
-    number = load_counts(connection).number
+    (skipped,) = connection.execute("SELECT numbers_from FROM meta").fetchone()
+    number = max(load_counts(connection).number, skipped)
     for at in (last, created):
         with suppress(ValueError, TypeError):
             return StartPoint(number, from_iso(at))
