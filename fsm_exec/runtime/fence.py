@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from fsm_exec.core.leadership import Leadership, NobodyElse
+from fsm_exec.core.leadership import Leadership, SoleEngine
 from fsm_exec.core.market.account import GroupAnswer, GroupCreateAnswer
 from fsm_exec.core.store_port import EpochStore
 from fsm_exec.core.values.units import CountE2
@@ -43,7 +43,7 @@ class FenceSetup:
     groups: OrderGroups
     store: EpochStore
     contracts_in_15_s: int = CONTRACTS_IN_15_S
-    leadership: Leadership = field(default_factory=NobodyElse)
+    leadership: Leadership = field(default_factory=SoleEngine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,4 +51,4 @@ class FenceSettings:
     """As `FenceSetup`, for a session, which has the rest."""
 
     contracts_in_15_s: int = CONTRACTS_IN_15_S
-    leadership: Leadership = field(default_factory=NobodyElse)
+    leadership: Leadership = field(default_factory=SoleEngine)

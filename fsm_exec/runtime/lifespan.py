@@ -59,12 +59,9 @@ async def open_engine(
     account: AccountSetup | None = None,
     tape_recorder: TapeRecorder | None = None,
     rewards: RewardStore | None = None,
-<<<<<<< HEAD
     host_lease_s: int = 0,
-=======
     fence: FenceSetup | None = None,
     takeover: bool = False,
->>>>>>> 938ac4f (Each opening of a database is an epoch, durable with it; a copy numbers its executions apart; who leads is a protocol)
 ) -> AsyncIterator[Engine]:
     """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
@@ -74,14 +71,10 @@ async def open_engine(
     orders are to be left alone. `rng` spreads restarts, by default from the database's own name. `observer` watches the
     markets beside the executions; without one no depth, forecasts and markouts are stored. With `account` its books are
     kept and its limits hold; without, nothing limits what is accepted. `tape_recorder` keeps the frames of worked
-<<<<<<< HEAD
     markets. With `rewards`, what programmes pay is measured and stored there; without, it is not known. A resting
-    order ends by itself at most `host_lease_s` ahead; 0: when its execution is over.
-=======
-    markets. With `rewards`, what programmes pay is measured and stored there; without, it is not known. With `fence`
-    every order is in an order group of this opening; without, in none. `takeover`: the database is a copy, and the
-    engine of the original may live; its orders are ended before anything is recovered.
->>>>>>> 938ac4f (Each opening of a database is an epoch, durable with it; a copy numbers its executions apart; who leads is a protocol)
+    order ends by itself at most `host_lease_s` ahead; 0: when its execution is over. With `fence` every order is in an
+    order group of this opening; without, in none. `takeover`: the database is a copy, and the engine of the original
+    may live; its orders are ended before anything is recovered.
 
     Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
     reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.

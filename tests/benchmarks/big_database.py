@@ -57,7 +57,7 @@ AFTER_S: Final = 330  # until the last markout
 METHODS: Final = ("simple_limit", "deadline_walker", "dynamic_depth_walker", "adaptive_limit")
 OUTCOMES: Final[tuple[Outcome, Outcome]] = ("yes", "no")
 BY_TRIGGERS: Final = ("unscored_executions", "unsettled_markets")  # written for each row of other tables
-SKIPPED: Final = ("meta", "meta_history", "methods", "sqlite_sequence", *BY_TRIGGERS)
+SKIPPED: Final = ("meta", "meta_history", "epochs", "epoch_groups", "methods", "sqlite_sequence", *BY_TRIGGERS)
 VALUES: Final = {"yes": "1.00000", "no": "0.00000"}  # every market ends YES
 
 # What is another in each copy: the execution's number, the first part of an exchange's id, the day in the name of a

@@ -8,7 +8,7 @@ from typing import Final
 from fsm_exec.core.epochs import first_number_of_copy
 from fsm_exec.store.files.acknowledged import load_counts
 
-EPOCHS_KEPT: Final = 1_000  # beyond them, those of which nothing is at the exchange any more are deleted
+EPOCHS_KEPT: Final = 100  # beyond them, those of which nothing is at the exchange any more are deleted
 
 _DELETE_OLD: Final = (
     "DELETE FROM epochs WHERE state = 'closed' AND number <= ? "
