@@ -41,6 +41,7 @@ SETTINGS: Final = {
     "limits.max_quantity_contracts": Words("of one execution"),
     "limits.max_notional_dollars": Words("quantity times cap: the most one execution can cost"),
     "limits.max_horizon_s": Words("from a submission to its deadline"),
+    "limits.contracts_in_15_s": Words("filled of all orders together; beyond it the exchange ends them all"),
     "execution.host_lease_s": Words(
         "so long after this host has died its orders end by themselves; 0: at the deadline"
     ),
