@@ -75,14 +75,20 @@ def open_live_store(
 
 
 def open_virtual_store(
-    path: Path | None, *, draw_instance: Callable[[], str], at_us: int, tell: Callable[[str], object] = lambda _: None
+    path: Path | None,
+    *,
+    draw_instance: Callable[[], str],
+    at_us: int,
+    tell: Callable[[str], object] = lambda _: None,
+    takeover: bool = False,
 ) -> AbstractAsyncContextManager[SqliteStore]:
     """SQLite in trio's thread; `path` None is a database in memory."""
     from fsm_exec.store.blocking_lane import BlockingLane
     from fsm_exec.store.files.open_database import OpenRequest
     from fsm_exec.store.sqlite_store import run_store
 
-    return run_store(BlockingLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us, tell=tell)))
+    opening = OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us, tell=tell, takeover=takeover)
+    return run_store(BlockingLane(opening))
 
 
 if not TYPE_CHECKING:  # to a type checker a name that is not above must be an error
