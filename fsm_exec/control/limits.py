@@ -18,7 +18,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 
 class ControlLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The table `[limits]` of the configuration. Notional is quantity x cap: the most one execution can cost.
-    `contracts_in_15_s` is the exchange's own brake: when so many contracts are filled in any 15 s it ends all orders."""
+    `contracts_in_15_s` is the exchange's own brake: when so many contracts are filled in any 15 s it ends all orders.
+    """
 
     max_unfinished_executions: Positive = 500
     max_quantity_contracts: Positive = 10_000
