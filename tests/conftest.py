@@ -31,6 +31,7 @@ HEAVY_MODULES = (
     "bending/test_outages.py",
     "cli/test_account_killed.py",
     "cli/test_demo_crash.py",
+    "cli/test_doctor_live.py",
     "cli/test_documents_run.py",
     "cli/test_plugin_package.py",
     "cli/test_sigkill.py",

@@ -1,6 +1,6 @@
 """`fsm-exec doctor` checks whether installation, configuration and account can do what they are for.
 
-Each check is one line with its remedy. Nothing is written to the exchange.
+Each check is one line with its remedy. Nothing is written to the exchange, except with `--live`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,32 @@ import click
 import msgspec
 import trio
 
+from fsm_exec.cli.config import load_config
 from fsm_exec.cli.doctor.account_checks import check_account
 from fsm_exec.cli.doctor.check import Check
 from fsm_exec.cli.doctor.installation import check_installation, load_usable
+from fsm_exec.cli.doctor.live_check import check_live, confirm_live
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.core.errors import UserError
 
 
 @click.command()
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--live", is_flag=True, help="Also place an order that nobody takes, see it, and cancel it.")
+@click.option("--cents", is_flag=True, help="With --live: also buy one contract and sell it again.")
+@click.option("--market", "ticker", help="Where --live is tried.  [default: a busy one]")
+@click.option("--yes", is_flag=True, help="Ask nothing before --live.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def doctor(config_path: Path | None, as_json: bool) -> None:
+def doctor(config_path: Path | None, live: bool, cents: bool, ticker: str | None, yes: bool, as_json: bool) -> None:
     """Look at the installation, the configuration, the key and the exchange."""
+    if not live and (cents or ticker is not None):
+        raise UserError("--cents and --market say how --live is tried; give --live too")
+    if live:
+        confirm_live(load_config(config_path), cents=cents, is_agreed=yes)
     checks = make_checks(config_path)
+    if live and all(check.verdict != "fail" for check in checks):
+        checks += make_live_checks(config_path, ticker, cents=cents)
     if as_json:
         say_json({"checks": [msgspec.to_builtins(check) for check in checks]})
     else:
@@ -42,6 +55,14 @@ def make_checks(config_path: Path | None, *, asks_exchange: bool = True) -> list
     if asks_exchange and loaded is not None and key is not None:
         checks += trio.run(partial(check_account, loaded, key))
     return checks
+
+
+def make_live_checks(config_path: Path | None, ticker: str | None, *, cents: bool) -> list[Check]:
+    """Try an order at the exchange, and with `cents` a contract."""
+    loaded, key = load_usable(config_path)
+    assert loaded is not None, "nothing failed before"
+    assert key is not None
+    return trio.run(partial(check_live, loaded, key, ticker, cents=cents))
 
 
 def say_checks(checks: Sequence[Check]) -> None:

@@ -14,12 +14,14 @@ from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 
 
 class StreamProbe:
-    """A listener and a log that notes whether a stream answers, and why it does not."""
+    """A listener and a log that notes whether a stream answers, and why it does not; and when each order of the account
+    was first heard of, by its name."""
 
     def __init__(self) -> None:
         self.answered = False
         self.why = ""
         self.anything = trio.Event()
+        self.orders: dict[str, float] = {}
 
     def heard(self) -> None:
         self.answered = True
@@ -50,4 +52,5 @@ class StreamProbe:
     def market_grid(self, ticker: str, grid: PriceGrid) -> None: ...
     def market_fees(self, ticker: str, fees: FeeTerms, later: Sequence[FeeChange]) -> None: ...
     def fill(self, report: FillReport) -> None: ...
-    def order(self, report: OrderReport) -> None: ...
+    def order(self, report: OrderReport) -> None:
+        self.orders.setdefault(report.client_order_id, trio.current_time())
