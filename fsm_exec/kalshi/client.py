@@ -74,11 +74,12 @@ class KalshiClient:
         public: KalshiMarkets,
         facts: MarketFactsReader,
         budget: RateBudget,
+        signer: Signer,
     ) -> None:
         self._rest = rest
         self._stream = stream
         self._facts = facts
-        self._budget = budget
+        self._budget, self._signer = budget, signer
         self.account, self.groups, self.public = account, groups, public
 
     async def fetch_market_terms(self, ticker: str) -> MarketTerms:
@@ -188,6 +189,11 @@ class KalshiClient:
             await self.account.refresh_budget()
             await trio.sleep(BUDGET_INTERVAL_S)
 
+    def change_key(self, api_key_id: str, key: SigningKey) -> None:
+        """Ask as the same member by another key from now on; a stream that is open stays. Raises UserError for an id
+        that is none."""
+        self._signer.change(api_key_id, key)
+
     def volume_24h(self, ticker: str) -> CountE2 | None:
         return self._rest.terms.volume_24h(ticker)
 
@@ -247,7 +253,7 @@ async def open_client(
             )
             wire = HttpWire(await stack.enter_async_context(http), signer, chosen_log)
         else:
-            wire = DirectWire(transport, api_key_id)
+            wire = DirectWire(transport, signer)
         budget = RateBudget(chosen_log)
         rest = KalshiRest(
             SignedHttp(wire, wall_us, chosen_log, budget, on_expired_signature),
@@ -263,4 +269,5 @@ async def open_client(
             KalshiMarkets(rest.endpoints, chosen_log),
             MarketFactsReader(rest.endpoints, chosen_log),
             budget,
+            signer,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from fsm_exec.kalshi.signing import Signer
 from fsm_exec.wire.answer import Answer
 
 
@@ -24,12 +25,12 @@ class DirectTransport(Protocol):
 class DirectWire:
     """Carries the requests of one member. Implements `signed_http.Wire`."""
 
-    def __init__(self, transport: DirectTransport, api_key_id: str) -> None:
-        self._transport, self._api_key_id = transport, api_key_id
+    def __init__(self, transport: DirectTransport, signer: Signer) -> None:
+        self._transport, self._signer = transport, signer
 
     async def carry(
         self, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes | None, signed_us: int
     ) -> Answer:
         """Call the exchange. Raises httpx errors."""
         del signed_us  # nothing is signed
-        return await self._transport.call(self._api_key_id, method, path, query, body)
+        return await self._transport.call(self._signer.key_id, method, path, query, body)

@@ -117,7 +117,7 @@ def check_key_id(key_id: str) -> None:
 
 
 class Signer:
-    """A key and its id at the exchange: makes the three headers of a request."""
+    """A key and its id at the exchange: makes the three headers of a request. Both may change while it is in use."""
 
     __slots__ = ("_key", "key_id")
 
@@ -126,6 +126,11 @@ class Signer:
         check_key_id(key_id)
         self.key_id = key_id
         self._key = key
+
+    def change(self, key_id: str, key: SigningKey) -> None:
+        """Sign with another key from now on. Raises UserError for an id that cannot stand in a header."""
+        check_key_id(key_id)
+        self.key_id, self._key = key_id, key
 
     def signed_headers(self, method: str, path: str, now_ms: int) -> dict[str, str]:
         """Return the headers of one request. `path` has the API's prefix and no query; `now_ms` is unix

@@ -28,6 +28,8 @@ Verdict: TypeAlias = Literal["refused", "unknown"]
 
 ANY_CODE: Final = "*"
 EXISTS: Final = "order_already_exists"
+KEY_REFUSED: Final = "key_not_accepted"
+"""Ours: the exchange says nothing about the order, only that it does not know who sends it."""
 PLACE: Final = ("place",)
 ONE: Final = ("place", "amend")
 CHANGE: Final = ("amend", "decrease", "cancel")
@@ -54,8 +56,8 @@ TEXT_MAX = 200  # characters of an exchange's message that are kept
 
 
 class AnswerRow(msgspec.Struct, frozen=True):
-    """`source`: the section of wire/README.md, and its evidence (0 there). `means` is the code used when the body has
-    none."""
+    """`source`: the section of wire/README.md, and its evidence (0 there). `means` is the code that is told,
+    if not the body's."""
 
     writes: tuple[WriteKind, ...]
     status: int
@@ -75,8 +77,8 @@ ANSWERS: Final = (
     AnswerRow(CHANGE, 400, "invalid_UUID", "refused", "8 seen: the order id is no UUID"),
     # Refused because of the caller.
     AnswerRow(ALL, 401, "header_timestamp_expired", "refused", "2 seen: the clocks differ"),
-    AnswerRow(ALL, 401, "signature_is_missing_from_headers", "refused", "2 seen"),
-    AnswerRow(ALL, 401, "authentication_error", "refused", "2 seen: unknown key or wrong signature"),
+    AnswerRow(ALL, 401, "signature_is_missing_from_headers", "refused", "2 seen", KEY_REFUSED),
+    AnswerRow(ALL, 401, "authentication_error", "refused", "2 seen: unknown key or wrong signature", KEY_REFUSED),
     AnswerRow(ALL, 403, ANY_CODE, "refused", "8 spec, docs: the key lacks the scope or the subaccount", "forbidden"),
     # Nothing there.
     AnswerRow(PLACE, 404, "market_not_found", "refused", "8 seen, traders"),

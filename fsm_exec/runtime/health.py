@@ -31,7 +31,13 @@ PERIODS_KEPT: Final = 512
 WORDS_MAX: Final = 200
 UNAUTHORIZED: Final = frozenset({401, 403})
 AUTH_REFUSALS: Final = frozenset(
-    {"authentication_error", "signature_is_missing_from_headers", "header_timestamp_expired", "forbidden"}
+    {
+        "authentication_error",
+        "signature_is_missing_from_headers",
+        "header_timestamp_expired",
+        "forbidden",
+        "key_not_accepted",
+    }
 )
 """Refusals of a write that say who asks is not let in."""
 

@@ -133,7 +133,14 @@ def test_a_hold_grows_and_ends_with_the_first_order_taken(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["trading_is_paused", "exchange_is_paused", "too_many_requests", "header_timestamp_expired"]
+    "code",
+    [
+        "trading_is_paused",
+        "exchange_is_paused",
+        "too_many_requests",
+        "header_timestamp_expired",
+        "key_not_accepted",
+    ],
 )
 def test_a_pause_is_no_refusal(world: World, code: str) -> None:
     """It says nothing about the order."""

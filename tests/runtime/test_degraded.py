@@ -104,7 +104,7 @@ async def test_a_book_that_does_not_come_back(autojump_clock: MockClock) -> None
         assert stage.engine.status().why_degraded == (f"the book of {TICKER} is gapped",)
 
 
-@pytest.mark.parametrize("code", ["authentication_error", "forbidden", "header_timestamp_expired"])
+@pytest.mark.parametrize("code", ["authentication_error", "forbidden", "header_timestamp_expired", "key_not_accepted"])
 async def test_writes_that_are_not_let_in(autojump_clock: MockClock, code: str) -> None:
     """Said at once, and for a minute: then whoever wants to may try again. Other refusals say nothing of us."""
     async with staged() as stage:

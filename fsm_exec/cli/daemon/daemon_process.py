@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +18,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 import trio
+from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.cli.config import LoadedConfig
+from fsm_exec.cli.daemon.key_watch import KeyWatch, NamedKey
 from fsm_exec.cli.daemon.narration import (
     Line,
     count_outcome,
@@ -57,7 +59,7 @@ from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.runtime.status import reported_state
 from fsm_exec.runtime.tape_recorder import TapeSetup
-from fsm_exec.session import open_session
+from fsm_exec.session import Session, open_session
 from fsm_exec.store import SqliteStore, open_live_store
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
@@ -66,7 +68,8 @@ OnStop: TypeAlias = Literal["cancel", "leave"]
 @dataclass(frozen=True)
 class DaemonParts:
     """The parts that the command prepared before anything runs. The locks are held; `listening` is bound, and
-    `page_listening` unless no page is wanted."""
+    `page_listening` unless no page is wanted. `load_key` reads the key that is configured now, `lock_key` holds the
+    account's lock for another key's id; both raise UserError."""
 
     account: LoadedConfig
     key: SigningKey
@@ -82,6 +85,8 @@ class DaemonParts:
     as_json: bool
     channels: Mapping[str, Channel]
     collector: Collector | None
+    load_key: Callable[[], NamedKey]
+    lock_key: Callable[[str], None]
 
 
 class DaemonReady(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +195,7 @@ class DaemonProcess:
             session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)
             watch = AlertWatch(engine, store, delivery, alerts.settings, parts.database, wall, log)
             session.nursery.start_soon(watch.run)
+            session.nursery.start_soon(self._key_watch(session, log).run)
             app = ControlApp(control, parts.token, log)
             await stack.enter_async_context(run_server(app.app, parts.listening, log))
             if parts.page_listening is not None:
@@ -200,6 +206,24 @@ class DaemonProcess:
             stack.callback(watchers.close)  # before the server waits for the streams to end
             stack.enter_context(register_daemon(self._registry_entry()))
             await self._run_until_stopped(engine, store, control, watch)
+
+    def _key_watch(self, session: Session, log: FilteringBoundLogger) -> KeyWatch:
+        parts = self._parts
+
+        def change(found: NamedKey) -> None:
+            if found.api_key_id != used.api_key_id:
+                parts.lock_key(found.api_key_id)
+            session.client.change_key(*found)
+
+        used = NamedKey(parts.account.config.api_key_id, parts.key)
+        return KeyWatch(
+            used,
+            parts.load_key,
+            lambda: "signature" in session.engine.health.problems(),
+            change,
+            lambda line: say(f"fsm-exec: {line}", err=True),
+            log,
+        )
 
     def _tape_setup(self) -> TapeSetup | None:
         """Say how frames are kept; None: the configuration wants none. A database on the same disk halts the engine

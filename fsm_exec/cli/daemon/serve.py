@@ -18,6 +18,7 @@ import trio
 from fsm_exec.cli.alert_channels import open_channels
 from fsm_exec.cli.daemon.account import load_account
 from fsm_exec.cli.daemon.daemon_process import DaemonParts, DaemonProcess, OnStop
+from fsm_exec.cli.daemon.key_watch import NamedKey
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.logs.journal import is_journal
 from fsm_exec.cli.output import say
@@ -28,6 +29,7 @@ from fsm_exec.control.server import bind_socket
 from fsm_exec.control.token import ensure_token
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.kalshi.environment import Environment
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.files.file_modes import restrict_modes
@@ -95,18 +97,22 @@ def serve(
     telemetry = account.config.telemetry
     collector = open_telemetry(telemetry.endpoint, telemetry.headers_file, account.path.parent)
     with ExitStack() as held:
-        held.enter_context(database_lock(database, what=WHAT, since=since))
-        held.enter_context(
-            lock_account(
-                environment=name,
-                address=account.exchange.rest_url,
-                api_key_id=account.config.api_key_id,
-                subaccount=SUBACCOUNT,
-                database=database,
-                what=WHAT,
-                since=since,
+
+        def lock_key(api_key_id: str) -> None:
+            held.enter_context(
+                lock_account(
+                    environment=name,
+                    address=account.exchange.rest_url,
+                    api_key_id=api_key_id,
+                    subaccount=SUBACCOUNT,
+                    database=database,
+                    what=WHAT,
+                    since=since,
+                )
             )
-        )
+
+        held.enter_context(database_lock(database, what=WHAT, since=since))
+        lock_key(account.config.api_key_id)
         for line in restrict_modes(database):
             say(f"fsm-exec: {line}", err=True)
         to_journal = is_journal(sys.stderr) if log_format is None else log_format == "journald"
@@ -129,9 +135,19 @@ def serve(
             as_json=as_json,
             channels=channels,
             collector=collector,
+            load_key=lambda: _load_key(config, paper, account.exchange),
+            lock_key=lock_key,
         )
         code = trio.run(DaemonProcess(parts).run)
     sys.exit(code)
+
+
+def _load_key(config: Path | None, paper: str | None, exchange: Environment) -> NamedKey:
+    """Load the key that is configured now, for this exchange. Raises UserError."""
+    account = load_account(config, paper)
+    if account.exchange != exchange:
+        raise UserError(f"the configuration names another exchange now, {account.exchange.rest_url}: start again")
+    return NamedKey(account.config.api_key_id, SigningKey.load(account.key_path))
 
 
 def _database(wanted: Path | None, environment: str) -> Path:

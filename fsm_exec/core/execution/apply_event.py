@@ -76,7 +76,15 @@ REFUSAL_ENDS: dict[str, Reason] = {
 }
 """Refusal codes that no later attempt can change."""
 
-NOT_NOW = frozenset({"trading_is_paused", "exchange_is_paused", "too_many_requests", "header_timestamp_expired"})
+NOT_NOW = frozenset(
+    {
+        "trading_is_paused",
+        "exchange_is_paused",
+        "too_many_requests",
+        "header_timestamp_expired",
+        "key_not_accepted",  # a key that was replaced: who works the account goes on with the new one
+    }
+)
 """Refusals that say nothing about the order: it is placed again later, with a growing pause."""
 HOLD_FIRST_US = 1_000_000
 

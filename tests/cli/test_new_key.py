@@ -1,0 +1,37 @@
+"""A key that is replaced at the exchange: a daemon goes on with the one that its configuration names then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+
+from tests.cli.daemons import serve, show, status, submit, until
+from tests.cli.exchange import site
+
+
+async def test_a_daemon_goes_on_with_the_new_key(tmp_path: Path) -> None:
+    """While the old one is refused nothing ends; the new one's file and id are found without a restart, said in one
+    line, and the execution is filled by it. A key file that cannot be read is said once."""
+    async with site(tmp_path) as made:
+        daemon = await serve(made)
+        first = await submit(made, price="0.30", horizon="600")
+        old = made.api_key_id
+        made.gate.revoke_key(old)
+        await until(lambda: "signature" in (tmp_path / "engine.sqlite.log").read_text(encoding="utf-8"))
+        assert (await status(made)).state == "degraded"
+        new = made.gate.create_key(made.account, "ed25519")
+        made.write_config(api_key_id=new.api_key_id, private_key_path="new.pem")
+        await until(lambda: "no other can be used" in daemon.err)
+        new.write_private_key(tmp_path / "new.pem")
+        await until(lambda: "going on with" in daemon.err)
+        while (await status(made)).state != "running":  # noqa: ASYNC110 - another process is waited for
+            await trio.sleep(0.1)
+        assert daemon.err.count(f"the key {old}: going on with {new.api_key_id}, as configured") == 1
+        assert daemon.err.count("no other can be used") == 1
+        assert (await show(made, first.execution_id)).execution.state == "walking"
+        second = await submit(made, price="0.60", quantity="5")
+        await until(lambda: any(order.filled_e2 == 500 for order in made.exchange.orders.values()))
+        while (await show(made, second.execution_id)).execution.state != "filled":  # noqa: ASYNC110 - the same
+            await trio.sleep(0.1)
+        assert await daemon.end() == 0
