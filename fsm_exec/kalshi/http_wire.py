@@ -17,6 +17,7 @@ from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.kalshi import extra_responses
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import Signer
+from fsm_exec.kalshi.tls import trust_again_after
 from fsm_exec.wire.answer import Answer
 
 GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # 32: zlib reads from the header which of the two it is
@@ -50,7 +51,11 @@ class HttpWire:
         request.headers.update(self._signer.signed_headers(method, signed_path, signed_us // US_PER_MS))
         if is_watched():
             request.extensions["trace"] = _mark_when_sent
-        response = await self._http.send(request, stream=True)
+        try:
+            response = await self._http.send(request, stream=True)
+        except httpx.ConnectError as error:
+            trust_again_after(error)
+            raise
         crashpoint("answer.before")
         try:
             content = await self._read(response)

@@ -12,7 +12,7 @@ from trio_websocket import WebSocketConnection
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi.listener_guard import StreamLost
-from fsm_exec.kalshi.tls import shared_context
+from fsm_exec.kalshi.tls import shared_context, trust_again_after
 from fsm_exec.wire.rest import WS_PATH
 
 
@@ -52,7 +52,11 @@ def dial_url(url: str) -> Dial:
             stream = await trio.open_tcp_stream(host, port)
         nursery.start_soon(_close_when_cancelled, stream)
         if isinstance(stream, trio.SSLStream):
-            await stream.do_handshake()  # here, so that a refused certificate is an error of its own
+            try:
+                await stream.do_handshake()  # here, so that a refused certificate is an error of its own
+            except trio.BrokenResourceError as error:
+                trust_again_after(error)
+                raise
         with trio.CancelScope() as opening:
             bounded = _BoundedStream(stream, opening)
             connection = await trio_websocket.wrap_client_stream(

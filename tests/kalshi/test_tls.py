@@ -68,10 +68,10 @@ def signed(name: str, by: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None, h
 class Authority:
     """A certificate authority of the test's own, and the contexts of servers it vouches for."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "the test's authority") -> None:
         self._directory = directory
         self.path = directory / "authority.pem"
-        pem, secret = signed("the test's authority", None, "127.0.0.1")
+        pem, secret = signed(name, None, "127.0.0.1")
         self.path.write_bytes(pem)
         key = serialization.load_pem_private_key(secret, password=None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
@@ -205,6 +205,30 @@ async def test_one_variable_counts_for_both_halves(
     async with stream_server(tls) as ws, client_of(kit, NOBODY, ws) as client:
         assert await the_stream(client, kit, listener) == ""
     assert not keys.exists()
+
+
+@pytest.mark.parametrize("half", ["rest", "stream"])
+async def test_an_authority_that_is_new_on_this_machine_is_trusted_without_a_restart(
+    authority: Authority, kit: Kit, listener: Listener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, half: str
+) -> None:
+    """The server's certificate comes from another authority than before: the first connection is refused, the next one
+    is judged by what the file holds now."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "its successor")
+    shared_context()  # as the process began
+    authority.path.write_bytes(other.path.read_bytes())
+    if half == "rest":
+        async with http_server(answer_as_of, other.server()) as rest, client_of(kit, rest) as client:
+            with pytest.raises(VenueUnavailable, match="certificate verify failed"):
+                await client.fetch_orders()
+            with pytest.raises(VenueUnavailable, match="RawOrdersPage"):  # it came, and so was trusted
+                await client.fetch_orders()
+        return
+    async with stream_server(other.server()) as ws, client_of(kit, NOBODY, ws) as client:
+        assert "certificate verify failed" in await the_stream(client, kit, listener)
+        kit.log.lines.clear()
+        assert await the_stream(client, kit, listener) == ""
 
 
 @pytest.mark.parametrize(
