@@ -37,8 +37,9 @@ class Disk:
             original.backup(self.connection)
         self.connection.execute(_MOVED)
 
-    def open_store(self, life: Life, at_us: int) -> AbstractAsyncContextManager[SqliteStore]:
-        opening = OpenRequest(path=None, draw_instance=self._draw, at_us=at_us)
+    def open_store(self, life: Life, at_us: int, *, takeover: bool) -> AbstractAsyncContextManager[SqliteStore]:
+        """Open it within a life; `takeover` as of a copy whose original's engine may live."""
+        opening = OpenRequest(path=None, draw_instance=self._draw, at_us=at_us, takeover=takeover)
         return run_store(_Lane(self, life, opening))
 
     def _draw(self) -> str:

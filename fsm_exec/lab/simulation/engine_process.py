@@ -89,6 +89,7 @@ class EngineProcess:
         lock.enter_context(database_lock(machine.lock_path, what="simulated", since=to_iso(wall.now_us())))
         life.at_the_end(lock.close)
         world.let_in(self)
+        takes_over = machine.takes_over
         lease = None if world.standby is None else await world.standby.take_lease(self, wall, self._log)
         access = access_to(world.host, world.credentials)
         transport = DoorTransport(
@@ -99,7 +100,7 @@ class EngineProcess:
             machine.network,
         )
         async with (
-            machine.disk.open_store(life, wall.now_us()) as store,
+            machine.disk.open_store(life, wall.now_us(), takeover=takes_over) as store,
             open_session(
                 replace(access, dial=dial_in_memory(world.host, life, machine.network), transport=transport),
                 store,
