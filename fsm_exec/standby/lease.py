@@ -150,8 +150,10 @@ class Lease:
         return _leader(found[0])
 
     async def note_group(self, group_id: str) -> None:
-        """Note an order group of ours beside the record: its order may be newer than any copy of the database. Raises
-        LeadershipUnknown."""
+        """Note an order group of ours beside the record: its order may be newer than any copy of the database.
+
+        Who takes over has the record first and looks for groups then. So a note after which we still lead is found by
+        every successor; after one that comes later nothing may be placed. Raises LeadershipUnknown, also then."""
         try:
             noted = await self._place.load_names(GROUPS)
             for old in noted[:-GROUPS_KEPT_MAX]:
@@ -161,6 +163,8 @@ class Lease:
                 await self._place.save(name, group_id.encode(), None)
         except (PlaceUnreachable, PlaceChanged) as error:
             raise LeadershipUnknown(str(error)) from error
+        if (leader := await self.who_leads()) is not None:
+            raise LeadershipUnknown(f"{leader.holder} leads since term {leader.term}")
 
     async def load_groups(self) -> Sequence[str]:
         """Load the ids of all order groups that were noted, the oldest first. Raises LeadershipUnknown."""

@@ -192,6 +192,15 @@ async def test_a_successor_finds_the_groups_of_all_before(shared: OpenPlace) -> 
     assert (len(kept), kept[-1]) == (65, "n79")
 
 
+async def test_a_group_that_is_noted_after_a_takeover_is_not_used(shared: OpenPlace) -> None:
+    """The successor has looked for groups already: an engine that slept through it must not place anything in one."""
+    first, second = lease(shared(), "a"), lease(shared(), "b")
+    await first.acquire()
+    await second.acquire(take_over=True)
+    with pytest.raises(LeadershipUnknown, match="host-b"):
+        await first.note_group("late")
+
+
 async def test_a_lease_runs_out_by_the_judges_own_clock() -> None:
     """It runs out 35 s after the judge has last seen the record change, whatever times are written in it; a renewal
     begins it anew."""
