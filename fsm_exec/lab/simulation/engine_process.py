@@ -19,6 +19,7 @@ from fsm_exec.lab.simulation.transports import DoorTransport, dial_in_memory
 from fsm_exec.paper_session import access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.session import open_session
 from fsm_exec.store.files.locks import database_lock
 
@@ -107,11 +108,13 @@ class EngineProcess:
                 wall,
                 self._log,
                 tickers=world.tickers,
-                other_engine_is_gone=world.standby.first.instance if world.standby is not None else None,
+                other_engine_is_gone=world.standby.first.instance if takes_over and world.standby is not None else None,
                 true_us=world.system_us,
                 wait=False,
                 seed=f"client:{world.scenario.seed}:{life.number}",
                 risk=world.limits,
+                fence=FenceSettings() if lease is None else FenceSettings(leadership=lease),
+                takeover=takes_over,
             ) as session,
         ):
             self.engine = engine = session.engine
