@@ -43,7 +43,8 @@ RESULTS: Final[Mapping[str, Outcome]] = {"yes": "yes", "no": "no"}
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Where an exchange is, and as whom it is asked. With a `transport` no socket is opened for REST."""
+    """Where an exchange is, and as whom it is asked. With a `transport` no socket is opened for REST.
+    `subaccount`: None is the key's own."""
 
     base_url: str
     dial: Dial
@@ -51,6 +52,7 @@ class Access:
     key: SigningKey
     transport: httpx.AsyncBaseTransport | DirectTransport | None = None
     allow_real_money: bool = False
+    subaccount: int | None = None
 
     @classmethod
     def by_urls(
@@ -99,6 +101,7 @@ def connect(
         allow_real_money=access.allow_real_money,
         tap=tap,
         on_expired_signature=wall.request_resync,
+        subaccount=access.subaccount,
     )
 
 

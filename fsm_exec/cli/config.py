@@ -23,6 +23,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.field_names import suggest_name
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, EnvironmentName
+from fsm_exec.kalshi.routes import SUBACCOUNT_MAX
 from fsm_exec.kalshi.signing import check_key_id
 from fsm_exec.recordings.tape_writer import TapeSettings
 from fsm_exec.runtime.archivist import ArchiveSettings
@@ -60,11 +61,12 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
-    `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
-    `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults;
-    `[page]` where its page is, `[alerts]` who hears of what, `[telemetry]` who takes spans, `[tapes]` whether
-    the frames of worked markets are kept, `[archive]` when what is over moves into archives, `[execution]` how long
-    its orders outlive this host, `[log]` how much of the log is kept."""
+    `allow_real_money` goes with "production" and with nothing else. `subaccount` is the one that is worked; not said:
+    the one that the exchange takes for the key. `[limits]` is what `serve` accepts at most, `[depth]` how it stores
+    books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults; `[page]` where its page is,
+    `[alerts]` who hears of what, `[telemetry]` who takes spans, `[tapes]` whether the frames of worked markets are
+    kept, `[archive]` when what is over moves into archives, `[execution]` how long its orders outlive this host,
+    `[log]` how much of the log is kept."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -72,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     allow_real_money: bool = False
     rest_url: str | None = None
     ws_url: str | None = None
+    subaccount: Annotated[int, msgspec.Meta(ge=0, le=SUBACCOUNT_MAX)] | None = None
     max_clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 5_000
     limits: ControlLimits = ControlLimits()
     depth: DepthSettings = DepthSettings()
@@ -98,6 +101,13 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     exchange: Environment
     key_path: Path
+
+    @property
+    def account_name(self) -> str:
+        """The name of the account that is worked: the exchange's, and behind it the subaccount if it is not the primary
+        one. A database belongs to one account."""
+        subaccount = self.config.subaccount
+        return f"{self.exchange.name}-{subaccount}" if subaccount else self.exchange.name
 
 
 def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None) -> LoadedConfig:

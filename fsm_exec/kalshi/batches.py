@@ -7,7 +7,7 @@ outcomes lists that code as one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -16,27 +16,36 @@ from fsm_exec.core.market.orders import CancelAnswer, Cancelled, CancelOrder, Pl
 from fsm_exec.core.values.units import parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import check_same_order, decode
+from fsm_exec.kalshi.routes import Address
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
 from fsm_exec.kalshi.write_outcomes import judge_item
 from fsm_exec.wire import client_bodies, rest, writes
 from fsm_exec.wire.field_values import missing_field, required_text
 
 
-def create_batch(orders: Sequence[PlaceOrder]) -> writes.BatchCreate:
-    """Return the body that places a batch. Raises ImpossibleRequest for a batch without orders, or with one id twice
-    (the second would be refused: wire/README.md 6.3)."""
+def create_batch(orders: Sequence[PlaceOrder], address: Callable[[str], Address]) -> writes.BatchCreate:
+    """Return the body that places a batch; `address` says where an order of a market goes. Raises ImpossibleRequest for
+    a batch without orders, or with one id twice (the second would be refused: wire/README.md 6.3)."""
     _check_distinct([order.client_order_id for order in orders])
-    items = [msgspec.Raw(msgspec.json.encode(translate.create_order(order))) for order in orders]
+    items = [msgspec.Raw(msgspec.json.encode(translate.create_order(order, address(order.ticker)))) for order in orders]
     return writes.BatchCreate(orders=items)
 
 
-def cancel_batch(orders: Sequence[CancelOrder]) -> writes.BatchCancel:
+def cancel_batch(orders: Sequence[CancelOrder], address: Callable[[str], Address]) -> writes.BatchCancel:
     """Return the body that cancels a batch. Raises ImpossibleRequest likewise."""
     _check_distinct([order.order_id for order in orders])
     for order in orders:
         translate.check_cancel(order)
     # Each with its ticker: without it an order on another shard is not found (wire/README.md 6.5).
-    items = [writes.CancelItem(order_id=order.order_id, market_ticker=order.ticker) for order in orders]
+    items = [
+        writes.CancelItem(
+            order_id=order.order_id,
+            market_ticker=order.ticker,
+            subaccount=address(order.ticker).subaccount,
+            exchange_index=address(order.ticker).exchange_index,
+        )
+        for order in orders
+    ]
     return writes.BatchCancel(orders=items)
 
 

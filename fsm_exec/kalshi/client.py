@@ -219,6 +219,7 @@ async def open_client(
     allow_real_money: bool = False,
     tap: Tap | None = None,
     on_expired_signature: Callable[[], None] = ignore_expired_signature,
+    subaccount: int | None = None,
 ) -> AsyncIterator[KalshiClient]:
     """Open a client whose REST connections live as long as the context.
 
@@ -226,7 +227,7 @@ async def open_client(
     waivers, and `on_expired_signature` is called when the exchange refuses a signature as expired; `rng` spreads
     reconnections; `tap` sees the stream's frames as they come. With a `transport` no socket is opened for REST, with a
     direct one nothing is put into HTTP either; without one, an address that may be real money is refused unless
-    allowed. Raises UserError.
+    allowed. All calls are about `subaccount`; None: the key's own. Raises UserError.
     """
     if transport is None:
         refuse_real_money(base_url, allow_real_money=allow_real_money)
@@ -259,11 +260,12 @@ async def open_client(
             SignedHttp(wire, wall_us, chosen_log, budget, on_expired_signature),
             wall_us,
             chosen_log,
+            subaccount=subaccount,
         )
         poller = MarketPoller(rest.terms, wall_us, chosen_log)
         yield KalshiClient(
             rest,
-            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, poller, on_expired_signature),
+            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, poller, on_expired_signature, subaccount),
             KalshiAccount(rest.endpoints, budget, wall_us, chosen_log),
             KalshiGroups(rest.endpoints),
             KalshiMarkets(rest.endpoints, chosen_log),

@@ -66,8 +66,10 @@ class Conversation:
         wall_us: Callable[[], int],
         log: Log,
         poller: MarketPoller | None = None,
+        subaccount: int | None = None,
     ) -> None:
         self._listener = listener
+        self._subaccount = subaccount
         self._log = log
         self._wanted = wanted
         self._wall_us = wall_us
@@ -190,17 +192,22 @@ class Conversation:
                 if self._poller is not None:
                     stated = Stated(change.fee_type_override, change.fee_multiplier_override)
                     self._poller.note_event_fees(change.event_ticker, stated)
-            case ws.Fill() as fill:
+            case ws.Fill() as fill if self._is_ours(fill.subaccount):
                 return partial(listener.fill, translate.streamed_fill_report(fill, self._sent_us(envelope)))
-            case ws.UserOrder() as order:
+            case ws.UserOrder() as order if self._is_ours(order.subaccount_number):
                 return partial(listener.order, translate.streamed_order_report(order, self._sent_us(envelope)))
             case ws.StreamError() as error:
                 self._take_error(envelope, error)
-            case ws.Ok():
+            case ws.Ok() | ws.Fill() | ws.UserOrder():  # the last two: of another subaccount
                 pass
             case _:
                 self._log.debug("frame_ignored", type=envelope.type[:40])
         return None
+
+    def _is_ours(self, subaccount: int | None) -> bool:
+        """Whether an order or a fill is of the subaccount that is worked. The stream carries those of all that a key
+        may see; one that does not say whose it is may be ours."""
+        return self._subaccount is None or subaccount is None or subaccount == self._subaccount
 
     def _sent_us(self, envelope: ws.Envelope) -> int:
         """Return when a frame was sent, or now if it does not say so: the time of a message that has none."""

@@ -16,6 +16,7 @@ from fsm_exec.core.errors import UnitError, VenueRefused, VenueUnavailable
 from fsm_exec.core.market.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.routes import Routes
 from fsm_exec.kalshi.signed_http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Query, SignedHttp
 from fsm_exec.kalshi.token_costs import Rank
 from fsm_exec.kalshi.translate import Malformed
@@ -46,8 +47,9 @@ Success = TypeVar("Success")
 class Endpoints:
     """Sends the requests of all endpoints of this package."""
 
-    def __init__(self, http: SignedHttp) -> None:
+    def __init__(self, http: SignedHttp, routes: Routes | None = None) -> None:
         self._http = http
+        self.routes = Routes() if routes is None else routes
         self._rows_max: dict[str, int] = {}  # by path, where the exchange refused more
 
     async def send_write(
@@ -67,12 +69,13 @@ class Endpoints:
         number of orders of a batch. After `not_after_us` nothing is sent; `rank` as in `SignedHttp.send`. Raises only
         ImpossibleRequest, before sending."""
         content = None if body is None else msgspec.json.encode(body)
+        named = self.routes.query(method, path)
         try:
             answer = await self._http.send(
                 method,
                 path,
                 within_s=WRITE_TIMEOUT_S,
-                query=query,
+                query={**(query or {}), **named} if named else query,
                 body=content,
                 orders=orders,
                 not_after_us=not_after_us,
@@ -97,6 +100,9 @@ class Endpoints:
 
     async def fetch_any_status(self, path: str, query: Query | None = None) -> Answer:
         """Fetch an answer of any status. Raises VenueUnavailable if there is none."""
+        named = self.routes.query("GET", path)
+        if named:
+            query = {**query, **named} if isinstance(query, Mapping) else [*(query or ()), *named.items()]
         try:
             return await self._http.send("GET", path, within_s=READ_TIMEOUT_S, query=query)
         except NETWORK_ERRORS as error:

@@ -29,7 +29,9 @@ class KalshiGroups:
             return GroupCreated(translate.order_id_of(decode(content, client_bodies.GroupMade).order_group_id))
 
         body = writes.CreateGroup(
-            contracts_limit_fp=_limit(limit_e2).contracts_limit_fp, exchange_index=exchange_index or None
+            contracts_limit_fp=_limit(limit_e2).contracts_limit_fp,
+            exchange_index=exchange_index or None,
+            subaccount=self._endpoints.routes.subaccount,
         )
         return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=body)
 

@@ -30,6 +30,7 @@ from fsm_exec.kalshi import batches, translate
 from fsm_exec.kalshi.endpoints import Endpoints, check_same_order, decode
 from fsm_exec.kalshi.listings import Listings
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.routes import Routes
 from fsm_exec.kalshi.signed_http import SignedHttp
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.kalshi.token_costs import Rank
@@ -41,10 +42,14 @@ ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (wi
 
 class KalshiRest:
     """Implements the reads and writes of `core.exchange_port.Exchange`; holds no state but its connections. `wall_us`
-    is the wall time in unix microseconds: an answer without a time of its own gets the time of its receipt."""
+    is the wall time in unix microseconds: an answer without a time of its own gets the time of its receipt. All
+    calls are about `subaccount`; None: the key's own."""
 
-    def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
-        self.endpoints = Endpoints(http)
+    def __init__(
+        self, http: SignedHttp, wall_us: Callable[[], int], log: Log, *, subaccount: int | None = None
+    ) -> None:
+        self.endpoints = Endpoints(http, Routes(subaccount))
+        self._address = self.endpoints.routes.address
         self._wall_us = wall_us
         self.listings = Listings(self.endpoints, wall_us, log)
         self.terms = TermsReader(self.endpoints, wall_us, log)
@@ -55,7 +60,7 @@ class KalshiRest:
         def placed(content: bytes) -> PlaceAnswer:
             return translate.place_answer(decode(content, client_bodies.Placed), order, self._wall_us())
 
-        body = translate.create_order(order)
+        body = translate.create_order(order, self._address(order.ticker))
         return await self.endpoints.send_write(
             "place", "POST", ORDERS, placed, body=body, not_after_us=order.not_after_us
         )
@@ -71,7 +76,8 @@ class KalshiRest:
                 at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
-        body, path = translate.amend_order(order), f"{ORDERS}/{order.order_id}/amend"
+        body = translate.amend_order(order, self._address(order.ticker))
+        path = f"{ORDERS}/{order.order_id}/amend"
         rank: Rank | None = "renewal" if order.can_wait else None
         return await self.endpoints.send_write(
             "amend", "POST", path, amended, body=body, not_after_us=order.not_after_us, rank=rank
@@ -87,7 +93,7 @@ class KalshiRest:
                 at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
-        body = translate.decrease_order(order)
+        body = translate.decrease_order(order, self._address(order.ticker))
         return await self.endpoints.send_write(
             "decrease", "POST", f"{ORDERS}/{order.order_id}/decrease", decreased, body=body
         )
@@ -106,12 +112,15 @@ class KalshiRest:
 
         # Without the ticker an order on another shard is not found (wire/README.md 6.5).
         query = {"market_ticker": order.ticker}
+        exchange_index = self._address(order.ticker).exchange_index
+        if exchange_index is not None:
+            query["exchange_index"] = str(exchange_index)
         return await self.endpoints.send_write("cancel", "DELETE", f"{ORDERS}/{order.order_id}", cancelled, query=query)
 
     async def place_batch(self, orders: Sequence[PlaceOrder]) -> tuple[PlaceAnswer, ...]:
         """Place several orders with one request. Returns one answer for each, in their order. Raises ImpossibleRequest
         also for a batch that does not fit the write bucket as a whole."""
-        body = batches.create_batch(orders)
+        body = batches.create_batch(orders, self._address)
 
         def placed(content: bytes) -> tuple[PlaceAnswer, ...]:
             return batches.place_answers(decode(content, client_bodies.BatchItems), orders, self._wall_us())
@@ -126,7 +135,7 @@ class KalshiRest:
 
     async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
         """Cancel several orders with one request. Returns and raises like `place_batch`."""
-        body = batches.cancel_batch(orders)
+        body = batches.cancel_batch(orders, self._address)
 
         def cancelled(content: bytes) -> tuple[CancelAnswer, ...]:
             return batches.cancel_answers(decode(content, client_bodies.BatchItems), orders, self._wall_us())

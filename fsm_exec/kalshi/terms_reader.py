@@ -71,7 +71,7 @@ class TermsReader:
             return market, event, await self._fetch_series(_series_of(event))
 
         found = await self._beside_fee_changes(read)
-        return market_terms.terms_of(*found, self._wall_us(), self.fee_changes.known)
+        return self._terms_of(*found)
 
     async def _beside_fee_changes(self, read: Callable[[], Awaitable[Found]]) -> Found:
         """Read while what is announced of fees is read, too: it takes no time of its own."""
@@ -129,6 +129,12 @@ class TermsReader:
         for ticker, row in found.items():
             self._note_volume(ticker, row.volume_24h_fp)
         return found
+
+    def _terms_of(self, market: wire.Market, event: wire.Event, series: wire.Series) -> MarketTerms:
+        """Compose the terms, and remember the market's shard for what is written about it."""
+        terms = market_terms.terms_of(market, event, series, self._wall_us(), self.fee_changes.known)
+        self._endpoints.routes.note_shard(terms.ticker, terms.exchange_index)
+        return terms
 
     def _note_volume(self, ticker: str, text: str | None) -> None:
         """Keep the volume. It is for the record only: one that cannot be read is unknown, and the market is traded all

@@ -41,6 +41,7 @@ from fsm_exec.core.values.units import (
     parse_money,
     parse_price,
 )
+from fsm_exec.kalshi.routes import NOWHERE, Address
 from fsm_exec.wire import client_bodies, rest, writes, ws
 from fsm_exec.wire.field_values import missing_field, parse_outcome, parse_yes_price, required_text
 
@@ -81,8 +82,8 @@ class malformed_as:  # for every row of a listing: a generator would cost six ti
 # Our requests.
 
 
-def create_order(order: PlaceOrder) -> rest.CreateOrder:
-    """Return the body that places `order`. Raises ImpossibleRequest."""
+def create_order(order: PlaceOrder, at: Address = NOWHERE) -> rest.CreateOrder:
+    """Return the body that places `order` there. Raises ImpossibleRequest."""
     _check_priced(order.ticker, order.price_e4, order.count_e2)
     if _CLIENT_ORDER_ID.fullmatch(order.client_order_id) is None:
         raise ImpossibleRequest(f"client order id {order.client_order_id!r} has a shape the exchange refuses")
@@ -109,10 +110,12 @@ def create_order(order: PlaceOrder) -> rest.CreateOrder:
         cancel_order_on_pause=order.cancel_on_pause,
         reduce_only=order.reduce_only,
         order_group_id=order.order_group_id,
+        subaccount=at.subaccount,
+        exchange_index=at.exchange_index,
     )
 
 
-def amend_order(order: AmendOrder) -> rest.AmendOrder:
+def amend_order(order: AmendOrder, at: Address = NOWHERE) -> rest.AmendOrder:
     """Return the body that amends `order`. Its client id is left out, which keeps it; so is its expiration if it is to
     stay (wire/README.md 4.1). Raises ImpossibleRequest."""
     check_order_id(order.order_id)
@@ -124,10 +127,11 @@ def amend_order(order: AmendOrder) -> rest.AmendOrder:
         price=format_price(in_outcome(order.price_e4, order.outcome)),
         count=format_count(order.total_e2),
         expiration_time=order.expiration_s,
+        exchange_index=at.exchange_index,
     )
 
 
-def decrease_order(order: DecreaseOrder) -> writes.DecreaseOrder:
+def decrease_order(order: DecreaseOrder, at: Address = NOWHERE) -> writes.DecreaseOrder:
     """Return the body that takes contracts off `order`; always with its ticker, for the shard (wire/README.md 6.5).
     Raises ImpossibleRequest."""
     check_order_id(order.order_id)
@@ -141,6 +145,7 @@ def decrease_order(order: DecreaseOrder) -> writes.DecreaseOrder:
         reduce_by=None if order.reduce_by_e2 is None else format_count(order.reduce_by_e2),
         reduce_to=None if order.reduce_to_e2 is None else format_count(order.reduce_to_e2),
         market_ticker=order.ticker,
+        exchange_index=at.exchange_index,
     )
 
 

@@ -90,7 +90,8 @@ class KalshiStream:
 
     `tap`, if given, sees every frame as it came and when, before anything else does: for recordings. `poller`, if
     given, reads what the stream does not carry of the markets' status; `on_expired_signature` is called when the
-    exchange finds a handshake's signature expired.
+    exchange finds a handshake's signature expired. Orders and fills of other subaccounts than `subaccount` (None: of
+    none) are left out.
     """
 
     def __init__(
@@ -103,8 +104,10 @@ class KalshiStream:
         tap: Tap | None = None,
         poller: MarketPoller | None = None,
         on_expired_signature: Callable[[], None] = ignore_expired_signature,
+        subaccount: int | None = None,
     ) -> None:
         self._dial = dial
+        self._subaccount = subaccount
         self._signer = signer
         self._wall_us = wall_us
         self._rng = rng
@@ -138,7 +141,14 @@ class KalshiStream:
         failures = 0
         while True:
             connection = _Connection(
-                listener, self._wanted, self._wall_us, self._log, self._tap_frame, self._poller, self._clear_trouble
+                listener,
+                self._wanted,
+                self._wall_us,
+                self._log,
+                self._tap_frame,
+                self._poller,
+                self._clear_trouble,
+                self._subaccount,
             )
             began_s = trio.current_time()
             why = self.trouble = await self._run_connection(connection)
@@ -196,13 +206,14 @@ class _Connection:
         tap: Callable[[str | bytes], None],
         poller: MarketPoller | None,
         opened: Callable[[], None],
+        subaccount: int | None,
     ) -> None:
         self._listener = listener
         self._clear_trouble = opened
         self._wanted = wanted
         self._log = log
         self._tap = tap
-        self._conversation = Conversation(listener, wanted.tickers, wall_us, log, poller)
+        self._conversation = Conversation(listener, wanted.tickers, wall_us, log, poller, subaccount)
         self._poller = poller
         self._heard_s = trio.current_time()
         self._pings = 0

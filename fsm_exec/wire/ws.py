@@ -72,6 +72,7 @@ class Fill(msgspec.Struct, kw_only=True):
     count_fp: str | None = None
     fee_cost: str | None = None
     post_position_fp: str | None = None
+    subaccount: int | None = None
     ts_ms: int | None = None
     ts: int | None = None
 
@@ -92,6 +93,7 @@ class UserOrder(msgspec.Struct, kw_only=True):
     created_ts_ms: int | None = None
     last_updated_ts_ms: int | None = None
     last_update_reason: str | None = None
+    subaccount_number: int | None = None
     expiration_ts_ms: object = None
 
 

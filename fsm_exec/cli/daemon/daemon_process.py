@@ -152,7 +152,7 @@ class DaemonProcess:
                 tell=lambda line: say(f"fsm-exec: {line}", err=True),
             )
             store = await stack.enter_async_context(opening)
-            await store.bind(parts.account.exchange.name)
+            await store.bind(parts.account.account_name)
             store.listen(watchers.notify)
             await save_shipped_methods(store, wall.now_us())
             say_broken_packages()

@@ -37,7 +37,7 @@ from fsm_exec.store.files.locks import database_lock
 
 PORT_MAX = 65_535
 WHAT = "fsm-exec serve"
-SUBACCOUNT = 0  # the client trades the account itself
+PRIMARY = 0  # the subaccount of an account without any
 
 
 @click.command()
@@ -88,7 +88,7 @@ def serve(
     name = account.exchange.name
     since_us = system_us()
     since = to_iso(since_us)
-    database = _database(db, name)
+    database = _database(db, account.account_name)
     if token_file is None:
         ensure_directory(token_path().parent)
     token_file = Path(os.path.abspath(token_path() if token_file is None else token_file))
@@ -104,7 +104,7 @@ def serve(
                     environment=name,
                     address=account.exchange.rest_url,
                     api_key_id=api_key_id,
-                    subaccount=SUBACCOUNT,
+                    subaccount=account.config.subaccount or PRIMARY,
                     database=database,
                     what=WHAT,
                     since=since,

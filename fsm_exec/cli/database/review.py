@@ -82,7 +82,7 @@ def review(
         groups={kind: grouped(kind, rows, chances) for kind in kinds},
         verdict=verdict(everything, propose(evidence, traded)),
         break_even=None if cost_e6 is None else _break_even(rows, cost_e6, percent),
-        is_play=environment in PLAY,
+        is_play=environment is not None and environment.split("-")[0] in PLAY,  # behind it stands a subaccount
     )
     if as_json:
         say_json(review_tables.document(review))

@@ -36,6 +36,7 @@ SETTINGS: Final = {
     "allow_real_money": Words('goes with "production", and with nothing else'),
     "rest_url": Words('of the exchange on this machine: for "paper" only', '"http://127.0.0.1:8765/trade-api/v2"'),
     "ws_url": Words('of its stream: for "paper" only', '"ws://127.0.0.1:8767/trade-api/ws/v2"'),
+    "subaccount": Words("that is worked, 0 for the primary; an account that has others should say it", "0"),
     "max_clock_skew_ms": Words("a clock that is further off fails in doctor"),
     "limits.max_unfinished_executions": Words("at any time"),
     "limits.max_quantity_contracts": Words("of one execution"),
