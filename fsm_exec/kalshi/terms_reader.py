@@ -115,9 +115,7 @@ class TermsReader:
                 name = _series_of(event)
                 if name not in series:
                     series[name] = await self._fetch_series(name)
-                found[ticker] = market_terms.terms_of(
-                    market, event, series[name], self._wall_us(), self.fee_changes.known
-                )
+                found[ticker] = self._terms_of(market, event, series[name])
             except (Malformed, VenueRefused, UserError) as error:
                 self._log.warning("market_unreadable", ticker=ticker, error=str(error)[:300])
         return found

@@ -14,7 +14,7 @@ from fsm_exec.kalshi.endpoints import Endpoints
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.translate import Malformed
 from tests.kalshi.test_endpoints import sent
-from tests.kalshi.test_reads import EVENT, MARKET, SERIES
+from tests.kalshi.test_reads import EVENT, MARKET, PREFIX, SERIES, answers_for
 
 if TYPE_CHECKING:
     from tests.kalshi.conftest import Kit, Network
@@ -72,3 +72,17 @@ async def test_a_group_of_another_shard_is_made_and_changed_there(kit: Kit, netw
     assert made[3] == {"contracts_limit_fp": "12.50", "exchange_index": 2}
     assert [query for _, _, query, _ in changed] == [[("exchange_index", "2")]] * 4
     assert looked[2] == []
+
+
+@pytest.mark.parametrize("how", ["one", "many"])
+async def test_a_write_names_the_shard_that_the_terms_named(kit: Kit, network: Network, how: str) -> None:
+    """However the terms were read: one market's, or many in one call."""
+    shard = {"exchange_index": 2}
+    answers = answers_for(shard) | {PREFIX + "/markets": {"markets": [MARKET | shard], "cursor": ""}}
+    network.route(answers)
+    rest = kit.rest(network)
+    await (rest.fetch_market_terms("KXA-1") if how == "one" else rest.fetch_markets(["KXA-1"]))
+    network.requests.clear()
+    with pytest.raises(KeyError):  # nothing answers a placement here
+        await rest.place(kit.place(ticker="KXA-1"))
+    assert sent(network.requests[0])[3]["exchange_index"] == 2
