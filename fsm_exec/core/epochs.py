@@ -55,6 +55,17 @@ class StoredEpochs(msgspec.Struct, frozen=True, kw_only=True):
     damage: tuple[str, ...] = ()
 
 
+def note_of_group(group_id: str, exchange_index: int) -> str:
+    """Return the text by which a successor finds a group."""
+    return f"{group_id}@{exchange_index}" if exchange_index else group_id
+
+
+def parse_group_note(note: str) -> tuple[str, int]:
+    """Return a group's id and its shard."""
+    group_id, _, index = note.partition("@")
+    return group_id, int(index) if index.isdecimal() else 0
+
+
 def first_number_of_copy(known: int, instance: str) -> int:
     """Return the number above which a copy numbers its executions, `known` being the highest that it knows.
 

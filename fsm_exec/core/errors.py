@@ -16,6 +16,7 @@ ExecError
           - DatabaseLost       the database is not where it was opened: the engine halts and saves nothing more
       - OverCapacity       a submission that could not be ended in time: it is refused
       - ServiceFailed      a task the engine cannot do without ended: the engine halts
+          - Fenced             another engine has taken over: this one stops
   x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.exchange_port)
       - VenueRefused       a definite no
       - VenueUnavailable   no usable answer
@@ -113,6 +114,10 @@ class DatabaseLost(StoreFailed):
 
 class ServiceFailed(LocalError):
     """A task the engine cannot do without (the stream, reconciliation) ended in a bug: the engine halts."""
+
+
+class Fenced(ServiceFailed):
+    """Another engine leads, and the exchange takes no order of this one any more: it stops."""
 
 
 class VenueError(ExecError):

@@ -254,7 +254,14 @@ def order_report(row: client_bodies.Order, as_of_us: int) -> OrderReport:
             at_us=as_of_us if changed_us is None else max(as_of_us, changed_us),
             changed_at_us=changed_us,
             expiration_s=_stated_expiration_s(row.expiration_time),
+            group_id=_group_id(row.order_group_id),
+            exchange_index=row.exchange_index if isinstance(row.exchange_index, int) else 0,
         )
+
+
+def _group_id(text: str | None) -> str | None:
+    """Return an order's group as it can be used in a request; None for none, and for what is no id."""
+    return text if text and _ORDER_ID.fullmatch(text) is not None else None
 
 
 def _stated_expiration_s(stated: object) -> int | None:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
-from fsm_exec.core.errors import ExecError, LocalError, OverCapacity, SaveRefused, ServiceFailed, StoreFailed, UserError
+from fsm_exec.core.errors import (
+    ExecError,
+    Fenced,
+    LocalError,
+    OverCapacity,
+    SaveRefused,
+    ServiceFailed,
+    StoreFailed,
+    UserError,
+)
 from fsm_exec.core.execution.advance import Advance, advance
 from fsm_exec.core.execution.cancel_capacity import CancelDemand, why_over_capacity
 from fsm_exec.core.execution.events import Reason
@@ -41,9 +50,11 @@ if TYPE_CHECKING:
     from fsm_exec.core.algorithm.algorithm import Algorithm
     from fsm_exec.core.algorithm.market_view import MarketView
     from fsm_exec.core.execution.execution import Execution
+    from fsm_exec.core.leadership import Leader
     from fsm_exec.core.market.account import BudgetFacts
     from fsm_exec.runtime.account.account import Account
     from fsm_exec.runtime.actor import Actor
+    from fsm_exec.runtime.order_groups import EpochGroups
 
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
 DRAIN_WITHIN_S = 60.0  # longer than an unknown order needs to be known
@@ -86,6 +97,7 @@ class Engine:
         self.dispatch = Dispatch(self._supervisor, self._ended, services)
         self._recovery = Recovery(services, markets, methods, self._supervisor, self._ended, self._halt_for)
         self.account: Account | None = None  # given by `lifespan.open_engine`
+        self.groups: EpochGroups | None = None  # the same
         self.status_left = self.status()  # as it stood when `drain` stopped waiting
 
     # Operations of its owner.
@@ -272,6 +284,16 @@ class Engine:
             self.account.require_no_halt()
         self._why_halted = None
         self.fire("resume")
+        if self.groups is not None:
+            self.groups.unblock()
+
+    def stop_fenced(self, leader: Leader) -> None:
+        """Stop because another engine leads: nothing is placed any more, what may be live is cancelled, and `wait_idle`
+        raises Fenced."""
+        why = f"{leader.holder} has taken over, in term {leader.term}: this engine stops, and must not be started again"
+        if self.groups is not None:
+            self.groups.block(why)
+        self._halt_for(Fenced(why))
 
     async def drain(self, *, cancel_orders: bool, within_s: float = DRAIN_WITHIN_S) -> bool:
         """Come to rest without ending any execution: all of them are taken up at the next start.

@@ -88,10 +88,22 @@ async def retry_until_answered(read: Callable[[], Awaitable[T]], what: str, log:
 
 
 async def fetch_listings(
-    exchange: Exchange, since_us: int, log: FilteringBoundLogger, ticker: str | None = None
+    exchange: Exchange, since_us: int, log: FilteringBoundLogger, ticker: str | None = None, *, later_than_us: int = 0
 ) -> tuple[tuple[OrderListing, ...], FillListing]:
     """Fetch what shows executions accepted after `since_us` what they missed: their orders, all resting orders, and
-    then the fills, so that an order listed as ended has its fills. Raises VenueRefused."""
+    then the fills, so that an order listed as ended has its fills; all of them as of a time after `later_than_us`.
+    Raises VenueRefused."""
+    while True:
+        found = await _fetch_listings(exchange, since_us, log, ticker)
+        orders, fills = found
+        if min(fills.as_of_us, *(listing.as_of_us for listing in orders)) > later_than_us:
+            return found
+        await trio.sleep(FIRST_PAUSE_S)
+
+
+async def _fetch_listings(
+    exchange: Exchange, since_us: int, log: FilteringBoundLogger, ticker: str | None
+) -> tuple[tuple[OrderListing, ...], FillListing]:
     orders = await retry_until_answered(lambda: exchange.fetch_orders(ticker, since_us=since_us), "orders", log)
     resting = await retry_until_answered(lambda: exchange.fetch_orders(ticker, resting=True), "resting orders", log)
     fills = await retry_until_answered(lambda: exchange.fetch_fills(ticker, since_us=since_us), "fills", log)

@@ -20,7 +20,7 @@ from fsm_exec.core.errors import VenueError, VenueRefused
 from fsm_exec.core.text import one_line
 from fsm_exec.runtime.clock import WallClock
 
-Kind: TypeAlias = Literal["signature", "reads", "stream", "book"]
+Kind: TypeAlias = Literal["signature", "reads", "stream", "book", "group"]
 READ_GRACE_US: Final = 6_000_000  # one answer that did not come is no state: the listing is read again after 5 s
 STREAM_GRACE_US: Final = 5_000_000  # a connection is lost and found again
 BOOK_GRACE_US: Final = 15_000_000
@@ -62,6 +62,7 @@ class Health:
         self._why_silent: Callable[[], str | None] = _nothing
         self._stream_error: Callable[[], str | None] = _nothing
         self._books: Callable[[], Iterable[tuple[str, str]]] = tuple
+        self.group_problem: Callable[[], str | None] = _nothing  # why nothing can be placed, for want of a group
         self._since_us: dict[str, int] = {}  # since when it is so, for what is checked once a second
         self._periods: deque[DegradedPeriod] = deque(maxlen=PERIODS_KEPT)
 
@@ -195,6 +196,9 @@ class Health:
         if late and silence is None:
             others = "" if len(late) == 1 else f" and of {len(late) - 1} more"
             yield "book", f"the book of {late[0]} is {books[late[0]]}{others}"
+        no_group = self.group_problem()
+        if no_group is not None:
+            yield "group", one_line(no_group)[:WORDS_MAX]
 
     def _has_lasted(self, name: str, is_so: bool, now_us: int, grace_us: int) -> bool:
         if not is_so:

@@ -26,7 +26,8 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.fence import FenceSetup
+from fsm_exec.runtime.fence import Fence, FenceSetup
+from fsm_exec.runtime.fence_watch import start_groups
 from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.monitored_exchange import MonitoredExchange
@@ -89,8 +90,21 @@ async def open_engine(
         exchange = MonitoredExchange(exchange, health)
         meter = None if rewards is None else RewardMeter(rewards, exchange, feeds, own, wall, log)
         estimate = rewards_unknown if meter is None else meter.estimate
+        fenced = None if fence is None else Fence(fence, wall, log)
+        if fenced is not None:
+            await fenced.load(takeover=takeover)
         services = Services(
-            store, exchange, wall, own, log, outer, names, health.describe_outage, estimate, host_lease_s=host_lease_s
+            store,
+            exchange,
+            wall,
+            own,
+            log,
+            outer,
+            names,
+            health.describe_outage,
+            estimate,
+            host_lease_s=host_lease_s,
+            fence=fenced,
         )
         markets = Markets(exchange, store, wall, own, stream, feeds, log, observer)
         async with trio.open_nursery() as executions:
@@ -130,6 +144,8 @@ async def open_engine(
             if engine.account is not None and engine.account.risk.state == "halted":
                 engine.halt(engine.account.risk.why)  # before any execution is recovered
             outer.start_soon(engine.run_service, store.watch)
+            if fence is not None and fenced is not None:
+                start_groups(fence, fenced, engine, services, exchange, feeds)
             outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
             await engine.wait_loaded()  # a status before that would say that nothing is live
             if wait:

@@ -30,9 +30,49 @@ async def fetch_missed_by_all(
 ) -> RecoveryPlan:
     """Fetch what all executions of a database missed. Raises VenueRefused."""
     since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
-    orders, fills = await fetch_listings(services.exchange, since_us, services.log)
-    store = services.store
-    return plan_recovery(executions, orders, fills, markets, store.instance, services.wall.now_us(), epoch=store.epoch)
+    fence, store = services.fence, services.store
+    later_than_us = 0 if fence is None else fence.settled_us
+    orders, fills = await fetch_listings(services.exchange, since_us, services.log, later_than_us=later_than_us)
+    return plan_recovery(
+        executions,
+        orders,
+        fills,
+        markets,
+        store.instance,
+        services.wall.now_us(),
+        epoch=store.epoch,
+        fenced=fenced_instances(services),
+        own_groups=own_groups(services),
+    )
+
+
+async def fetch_missed_since_the_fence(
+    executions: Sequence[Execution], markets: Mapping[str, MarketStatus], last_saved_us: int, services: Services
+) -> RecoveryPlan:
+    """End the orders of every engine that this one takes over from, and then fetch what all executions missed: only
+    after that is it certain that nothing more comes of them. Orders may tell of a group that nothing else told of:
+    then it is triggered too, and all is fetched again. Raises VenueRefused and StoreFailed."""
+    fence = services.fence
+    if fence is None:
+        return await fetch_missed_by_all(executions, markets, last_saved_us, services)
+    await fence.end_predecessors()
+    while True:
+        found = await fetch_missed_by_all(executions, markets, last_saved_us, services)
+        strange = {group: shard for group, shard in found.strange_groups.items() if not fence.knows(group)}
+        if not strange:
+            await fence.finish()
+            return found
+        await fence.trigger_strange(strange)
+
+
+def fenced_instances(services: Services) -> frozenset[str]:
+    """Return the instances of the databases whose engines were taken over from."""
+    return frozenset() if services.fence is None else services.fence.instances
+
+
+def own_groups(services: Services) -> frozenset[str]:
+    """Return the order groups of this database's own openings."""
+    return frozenset() if services.fence is None else services.fence.own_ids()
 
 
 async def fetch_missed(
@@ -52,6 +92,8 @@ async def fetch_missed(
         services.wall.now_us(),
         epoch=services.store.epoch,
         were_quarantined=was_quarantined,
+        fenced=fenced_instances(services),
+        own_groups=own_groups(services),
     )
     ((_, event),) = found.events
     return event

@@ -34,6 +34,7 @@ from fsm_exec.core.market.orders import (
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.health import Health
+from fsm_exec.runtime.order_groups import EpochGroups
 
 T = TypeVar("T")
 TOO_MANY = "too much is written: the engine halts"
@@ -42,11 +43,12 @@ Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
 
 class MonitoredExchange:
     """An exchange (`core.exchange_port.Exchange`) that passes every call to the inner one, but a place or an amend that
-    `may_write` does not let out."""
+    `may_write` does not let out. With `groups` every place is in an order group, or is not sent."""
 
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health
         self.may_write: Callable[[], bool] = lambda: True
+        self.groups: EpochGroups | None = None
 
     async def fetch_market_terms(self, ticker: str) -> MarketTerms:
         return await self._observe_read(self._inner.fetch_market_terms(ticker))
@@ -91,7 +93,14 @@ class MonitoredExchange:
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         if not self.may_write():
             return NotSent(why=TOO_MANY)
-        return self._observe_write(await self._inner.place(order))
+        if self.groups is None:
+            return self._observe_write(await self._inner.place(order))
+        stamped = await self.groups.stamp(order)
+        if isinstance(stamped, NotSent):
+            return stamped
+        answer = await self._inner.place(stamped)
+        self.groups.check(answer)
+        return self._observe_write(answer)
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
         if not self.may_write():

@@ -6,7 +6,8 @@
 3. Live orders of another database of ours: the start is refused, before anything was sent, unless its engine is
    declared gone. Foreign orders are left alone. Resting orders of this database that no unfinished execution works are
    cancelled. Orders that bear its name and that it does not know prove that it lost what it had acknowledged, which is
-   reported.
+   reported. After a takeover the orders of the engine before are ended first, so that the listings show what became of
+   all of them (fence.py).
 4. Each execution takes in what it missed, as one durable event. When all have, the engine runs.
 
 An exchange that does not answer is asked again for as long as it takes. missed_facts.py fetches what its listings show;
@@ -39,7 +40,8 @@ from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.missed_facts import (
     ForgottenOrders,
     check_other_engines,
-    fetch_missed_by_all,
+    fenced_instances,
+    fetch_missed_since_the_fence,
     load_forgotten,
     load_misnamed,
 )
@@ -113,7 +115,7 @@ class Recovery:
             stream()  # before the listings: what they do not show any more comes by the stream
         executions = [execution for execution, _ in loaded.ready]
         found = await self._retry_while_stopping(
-            lambda: fetch_missed_by_all(executions, markets, loaded.last_saved_us, self._services)
+            lambda: fetch_missed_since_the_fence(executions, markets, loaded.last_saved_us, self._services)
         )
         check_other_engines(found, gone, self._services)
         if is_leaving():
@@ -161,7 +163,9 @@ class Recovery:
         engine's now: nothing of it is cancelled before the listings have come, unless that engine is declared gone."""
         actor = self._supervisor.add_actor(execution, algorithm)
         instance = execution.instance[:INSTANCE_CHARS]  # whatever the epoch
-        self._supervisor.hold_until_listed(actor, starts_on_stop=instance in (self._services.store.instance, gone))
+        self._supervisor.hold_until_listed(
+            actor, starts_on_stop=instance in {self._services.store.instance, gone, *fenced_instances(self._services)}
+        )
         return actor
 
     def _is_stopping(self, actors: Iterable[Actor]) -> bool:

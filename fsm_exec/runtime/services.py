@@ -14,6 +14,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.store_port import Store
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.exchange_reads import SharedListings
+from fsm_exec.runtime.fence import Fence
 from fsm_exec.runtime.order_lease import HostLease
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -32,7 +33,7 @@ class Services:
     why. `estimate_rewards` is asked once of an execution that has ended. `loose` has the orders that no working
     execution answers for and that may be live, by client order id: those of quarantined executions, with its id, and
     those without an owner. `host_lease_s` is how long a resting order outlives this host at most; 0: until its
-    execution is over."""
+    execution is over. `fence`: the engines that were taken over from; None: no order is in any group."""
 
     store: Store
     exchange: Exchange
@@ -45,6 +46,7 @@ class Services:
     estimate_rewards: Callable[[Execution], Awaitable[Rewards]] = rewards_unknown
     loose: dict[str, str] = field(default_factory=dict)
     host_lease_s: int = 0
+    fence: Fence | None = None
     listings: SharedListings = field(init=False)
     lease: HostLease = field(init=False)
 

@@ -34,6 +34,8 @@ class Order(msgspec.Struct, kw_only=True):
     remaining_count_fp: str | None = None
     initial_count_fp: str | None = None
     expiration_time: object = None
+    order_group_id: str | None = None
+    exchange_index: object = None
     created_time: str | None = None
     last_update_time: str | None = None
 

@@ -56,6 +56,7 @@ from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.archivist import archive_for_ever
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.runtime.status import reported_state
 from fsm_exec.runtime.tape_recorder import TapeSetup
@@ -177,6 +178,7 @@ class DaemonProcess:
                     other_engine_is_gone=parts.other_engine_is_gone,
                     wait=False,
                     risk=parts.account.config.risk_limits(),
+                    fence=FenceSettings(contracts_in_15_s=parts.account.config.limits.contracts_in_15_s),
                     tapes=self._tape_setup(),
                     host_lease_s=parts.account.config.execution.host_lease_s,
                 )

@@ -25,6 +25,7 @@ AlertKind: TypeAlias = Literal[
     "reads",
     "stream",
     "book",
+    "group",
     "disk",
     "database",
     "failure",

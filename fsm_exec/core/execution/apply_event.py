@@ -83,6 +83,8 @@ NOT_NOW = frozenset(
         "too_many_requests",
         "header_timestamp_expired",
         "key_not_accepted",  # a key that was replaced: who works the account goes on with the new one
+        "exceeded_order_group_risk_limit",  # of all orders together, or another engine has taken over
+        "order_group_not_found",
     }
 )
 """Refusals that say nothing about the order: it is placed again later, with a growing pause."""

@@ -152,7 +152,8 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     `client_order_id` is empty for an order that has none: it is not ours.
     `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
     `changed_at_us` is when the order itself last changed, and `expiration_s` when it ends by itself (unix seconds),
-    where the exchange states it.
+    where the exchange states it. `group_id` is its order group,
+    `exchange_index` its shard.
     """
 
     order_id: str
@@ -168,6 +169,8 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reason: str | None = None
     changed_at_us: int | None = None
     expiration_s: int | None = None
+    group_id: str | None = None
+    exchange_index: int = 0
 
 
 class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -54,7 +54,8 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     rest and that none of the executions works; `of_other_instances` those of other databases of ours that rest, by
     instance; `foreign_count` resting orders are not ours. `unknown_fills` are of orders that no execution here has.
     `conflicts` has the executions of whose names another order is, in another market or unknown to them, and what is to
-    be said of it. `unowned` are all listed orders of this database that none of the executions has."""
+    be said of it. `unowned` are all listed orders of this database, and of fenced ones, that none of the executions
+    has. `strange_groups` are the order groups, with their shards, of orders that bear the name of a fenced engine."""
 
     events: tuple[tuple[str, Restored], ...]
     orphans: tuple[OrderReport, ...]
@@ -63,6 +64,7 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     unknown_fills: tuple[FillReport, ...]
     conflicts: Mapping[str, str]
     unowned: tuple[OrderReport, ...]
+    strange_groups: Mapping[str, int]
 
 
 def brings_only_epoch(execution: Execution, event: Restored, algorithm: Algorithm) -> bool:
@@ -111,11 +113,13 @@ def plan_recovery(
     epoch: str = "",
     were_quarantined: bool = False,
     fenced: Collection[str] = (),
+    own_groups: Collection[str] = (),
 ) -> RecoveryPlan:
     """Plan the recovery of `restored` by the rules of the module. `orders` may be several listings, later ones fetched
     later. A market that is not in `markets` could not be read. `were_quarantined` holds for all of `restored`.
     `fenced`: instances of whose orders none can live or arrive any more since before the listings were asked for; what
-    they bear of an execution that does not have it is adopted."""
+    they bear of an execution that does not have it is adopted. Orders in `own_groups` are this database's, whatever
+    their name: it sent them again."""
     # An order may be in several listings: the later look wins, together with the time at which it was made.
     listed = {report.order_id: report for listing in orders for report in listing.orders}
     looked_us = {report.order_id: listing.as_of_us for listing in orders for report in listing.orders}
@@ -151,7 +155,10 @@ def plan_recovery(
         market = markets.get(execution.terms.ticker)
         orders = tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us))
         if fenced:
-            orders = tuple(_by_the_fence(stated, fenced) for stated in orders)
+            orders = tuple(
+                stated if listed[stated.order_id].group_id in own_groups else _by_the_fence(stated, fenced)
+                for stated in orders
+            )
             _, reports = adopted.get(execution.execution_id, (execution, ()))
             orders += tuple(
                 replace(order_event(report, now_us, looked_up=True), cause=FENCE_CANCEL) for report in reports
@@ -163,8 +170,9 @@ def plan_recovery(
         return quiet.setdefault((market, told), Restored(at_us=now_us, market=market, instance=told))
 
     events = tuple((execution.execution_id, event_for(execution)) for execution in restored)
-    orphans, others, foreign = _not_worked(listed.values(), owners, instance)
-    unowned = tuple(_unowned(listed.values(), owners, instance))
+    instances = frozenset(fenced) | {instance}
+    orphans, others, foreign = _not_worked(listed.values(), owners, instance, instances)
+    unowned = tuple(_unowned(listed.values(), owners, instances))
     return RecoveryPlan(
         events=events,
         orphans=orphans,
@@ -173,6 +181,7 @@ def plan_recovery(
         unknown_fills=tuple(unknown_fills),
         conflicts=_conflicts(listed.values(), owners) | _unknown_to_database(unowned, restored),
         unowned=unowned,
+        strange_groups=_groups_of(listed.values(), frozenset(fenced), frozenset(own_groups)),
     )
 
 
@@ -240,12 +249,27 @@ def _conflicts(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -
     return found
 
 
-def _unowned(listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str) -> Iterable[OrderReport]:
+def _groups_of(listed: Iterable[OrderReport], fenced: frozenset[str], own: frozenset[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    if not fenced:
+        return found
+    for report in listed:
+        if report.group_id is None or report.group_id in own or report.group_id in found:
+            continue
+        named = parse_order_name(report.client_order_id)
+        if named is not None and named.instance in fenced:
+            found[report.group_id] = report.exchange_index
+    return found
+
+
+def _unowned(
+    listed: Iterable[OrderReport], owners: Mapping[str, Execution], instances: frozenset[str]
+) -> Iterable[OrderReport]:
     for report in listed:
         if report.client_order_id in owners:  # the most of them, so this is asked first
             continue
         named = parse_order_name(report.client_order_id)
-        if named is not None and named.instance == instance:
+        if named is not None and named.instance in instances:
             yield report
 
 
@@ -297,7 +321,7 @@ def _is_news(child: ChildOrder, report: OrderReport) -> bool:
 
 
 def _not_worked(
-    listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str
+    listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str, instances: frozenset[str]
 ) -> tuple[tuple[OrderReport, ...], dict[str, tuple[OrderReport, ...]], int]:
     orphans: list[OrderReport] = []
     others: dict[str, list[OrderReport]] = {}
@@ -312,7 +336,7 @@ def _not_worked(
             if named is None:
                 foreign += 1
                 continue
-            if named.instance != instance:
+            if named.instance not in instances:
                 others.setdefault(named.instance, []).append(report)
                 continue
         child = None if owner is None else owner.child(report.client_order_id)

@@ -36,7 +36,9 @@ AFTER_BUG_S: Final = 10.0
 MB: Final = 1_000_000
 HOUR_US: Final = 3_600 * US_PER_S
 UP_FOR_US: Final = HOUR_US  # a start after days is not asked at once why nothing happened in them
-WATCHED: Final[frozenset[str]] = frozenset({"signature", "reads", "stream", "book", "unknown_order", "disk", "idle"})
+WATCHED: Final[frozenset[str]] = frozenset(
+    {"signature", "reads", "stream", "book", "group", "unknown_order", "disk", "idle"}
+)
 
 
 class WatchedStore(Protocol):
