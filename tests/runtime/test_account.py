@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.errors import LocalError, RiskRefused
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.account import Position
 from fsm_exec.core.values.units import parse_money
 from fsm_exec.runtime.account.account import Account
 from fsm_exec.runtime.engine import Engine
@@ -184,6 +185,29 @@ async def test_our_fills_and_the_exchanges_positions_agree(autojump_clock: MockC
         holding = ledger.markets[TICKER].holding
         assert (holding.count_e2, holding.cost_e6) == (theirs.count_e2, theirs.cost_e6)
         assert ledger.differences == ()
+        assert (await stage.database.load_account()).differences == ()
+
+
+async def test_an_order_placed_between_two_reads_of_a_look_is_no_deposit(autojump_clock: MockClock) -> None:
+    """What it reserves is missing from the balance, though the listing before showed that nothing rests: look after
+    look, nothing differs."""
+    async with staged(risk=RiskLimits()) as stage:
+        exchange = stage.exchange
+        for order in [order for resting in exchange.account.resting.values() for order in resting.values()]:
+            exchange.paper.cancel(order, None)  # somebody else's, which would hide the balance
+        await trio.sleep(2 * LOOK_S)
+        fetch_positions, looks = stage.exchange.fetch_positions, 0
+
+        async def place_meanwhile() -> tuple[Position, ...]:
+            nonlocal looks
+            looks += 1
+            await stage.submit(contracts=5, cents=30, horizon_s=15)
+            await trio.sleep(2)
+            return await fetch_positions()
+
+        stage.exchange.fetch_positions = place_meanwhile  # type: ignore[method-assign]
+        await trio.sleep(5 * LOOK_S)
+        assert looks >= 4
         assert (await stage.database.load_account()).differences == ()
 
 

@@ -164,7 +164,7 @@ class AccountPoller:
             comparison = compare_positions(held, positions, self._seen, standing, now_us, self._unsettled, APART_US)
         differences = [*found, *comparison.differences]
         look = before or AccountLook(at_us=now_us, first_at_us=first_at_us, balance_e6=None, explained_e6=None)
-        if not orders.orders and not orders.unread:
+        if not orders.orders and not orders.unread and not self._has_open_order():
             explained = self._ledger.explained_e6()
             odd = MoneyE6(0) if now_us - self._odd_us < APART_US else self._odd
             checked = compare_balance(before, balance.available_e6, explained, odd, now_us)
@@ -181,6 +181,10 @@ class AccountPoller:
         await self._learn_places()
         for one in differences:
             self._log.warning("account_differs", **asdict(one))
+
+    def _has_open_order(self) -> bool:
+        """Return whether an order of ours may rest: one that was placed since the listing reserves what it costs."""
+        return any(child.is_open for execution in self._engine.executions_at_work() for child in execution.children)
 
     async def _ask(self, read: Callable[[], Awaitable[T]]) -> T:
         """Read; before the first look again after a pause if there was no answer: requests wait for that look, and of

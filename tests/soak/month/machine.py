@@ -15,7 +15,9 @@ from typing import TypeVar
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.cli.daemon.key_watch import KeyWatch, NamedKey
 from fsm_exec.cli.log_file import open_log_file
+from fsm_exec.cli.logs.settings import LogSettings
 from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.service import Control, DaemonInfo
@@ -25,6 +27,7 @@ from fsm_exec.core.alerts.settings import AlertSettings
 from fsm_exec.core.errors import ExecError, StoreFailed, first_of
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.direct_wire import DirectTransport
+from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial, FrameConnection
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.paper.server.auth import Credentials
@@ -37,6 +40,7 @@ from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.archivist import ArchiveSettings, archive_for_ever
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import Session, open_session
 from fsm_exec.store.blocking_lane import BlockingLane
@@ -82,7 +86,9 @@ class Setting:
     after_days: int
     retention_days: int
     free_disk_mb: int
+    host_lease_s: int
     risk: RiskLimits
+    log: LogSettings
 
 
 @dataclass
@@ -96,11 +102,17 @@ class Machine:
     now_us: Callable[[], int]
     instance: str
     channel: Telling = field(default_factory=Telling)
+    takeover: bool = False  # the database is a copy, of an engine that may live, until a start has taken it over
     drawn: int = 0
+    said: list[str] = field(default_factory=list)  # on the terminal
 
     @property
     def database(self) -> Path:
         return self.directory / "engine.sqlite"
+
+    def named_key(self) -> NamedKey:
+        """Load the key that is configured now."""
+        return NamedKey(self.credentials.api_key_id, SigningKey.from_pem(self.credentials.private_key_pem))
 
     def draw(self) -> str:
         """Draw an instance, or an epoch: another each time."""
@@ -160,8 +172,10 @@ class EngineLife:
             lock = ExitStack()
             lock.enter_context(database_lock(machine.database, what="month", since=to_iso(wall.now_us())))
             life.at_the_end(lock.close)
-            log = open_log(stack.enter_context(open_log_file(machine.database)), wall)
-            opening = OpenRequest(path=machine.database, draw_instance=machine.draw, at_us=wall.now_us())
+            log = open_log(stack.enter_context(open_log_file(machine.database, setting.log)), wall)
+            opening = OpenRequest(
+                path=machine.database, draw_instance=machine.draw, at_us=wall.now_us(), takeover=machine.takeover
+            )
             store = await stack.enter_async_context(run_store(_DoorLane(opening, life)))
             await store.bind("paper")
             watchers = Watchers(wall.now_us)
@@ -175,7 +189,7 @@ class EngineLife:
             setup = AlertSetup(alerts, {"telling": machine.channel}, "paper", str(machine.database))
             delivery = await stack.enter_async_context(open_delivery(store, setup, wall, log))
             was_halted = await store.load_halted_at() is not None
-            host = machine.host
+            host, used = machine.host, machine.named_key()
             access = replace(
                 access_to(host, machine.credentials),
                 transport=_DoorTransport(host.transport, life),
@@ -193,6 +207,9 @@ class EngineLife:
                     wait=False,
                     seed=f"month:{life.number}",
                     risk=setting.risk,
+                    host_lease_s=setting.host_lease_s,
+                    fence=FenceSettings(),
+                    takeover=machine.takeover,
                 )
             )
             engine = session.engine
@@ -208,9 +225,19 @@ class EngineLife:
             session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)
             watch = AlertWatch(engine, store, delivery, alerts, machine.database, wall, log)
             session.nursery.start_soon(watch.run)
+            keys = KeyWatch(
+                used,
+                machine.named_key,
+                lambda: "signature" in engine.health.problems(),
+                lambda found: session.client.change_key(*found),
+                machine.said.append,
+                log,
+            )
+            session.nursery.start_soon(keys.run)
             self.session, self.control = session, control
             await engine.wait_running()
             await watch.report_losses()
+            machine.takeover = False
             self.up.set()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_for_failure, session, watch)

@@ -11,19 +11,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import click
 import trio
 
+from fsm_exec.cli.logs.settings import LogSettings
 from fsm_exec.control.service import Control
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
 from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.store.maintenance.backups import copy_database
 from tests.soak.month import checks, schedule
 from tests.soak.month.machine import EngineLife, Machine, Setting, threads_inline
 from tests.soak.month.markets import open_markets, settle_markets, tickers_of
@@ -33,6 +35,11 @@ from tests.soak.month.trading import Trader
 SEED = 17
 START_AGAIN_S = 20  # after a process ended, as a supervisor does
 CHECK_H = 23.5
+HOST_LEASE_S = 90
+NEW_KEY_H, DISK_H, FAILOVER_H, BACKUP_H = 10.1, 13.1, 12.7, 21.9
+FILLED_BYTES = 1_000_000
+FREE_DISK_MB, FULL_MIN = 4, 10
+LAG_US = 3_000_000  # how old the copy is that another host takes over from
 RISK = RiskLimits(
     max_worst_case_account_dollars=100_000,
     max_submissions_per_minute=600,
@@ -66,13 +73,22 @@ class _Month:
     def __init__(self, days: list[Day], directory: Path, report: Report, show: bool) -> None:
         self._days, self._directory, self._report, self._show = days, directory, report, show
         self._lives: list[EngineLife] = []
+        self._has_host = trio.Event()
+        self._has_host.set()
         self._expected: Counter[tuple[int, str]] = Counter()
 
     async def run(self) -> None:
         self._paper = paper = PaperExchange.starting_at(self._days[0].begins_us, seed=SEED)
         self._account, credentials = paper.gate.open_account(PLAY_CASH_E6, "ed25519")
         async with paper.directly(Latency()) as host, trio.open_nursery() as nursery:
-            setting = Setting(after_days=1, retention_days=1, free_disk_mb=1, risk=RISK)
+            setting = Setting(
+                after_days=1,
+                retention_days=1,
+                free_disk_mb=FREE_DISK_MB,
+                host_lease_s=HOST_LEASE_S,
+                risk=RISK,
+                log=LogSettings(max_mb=1, keep=2),
+            )
             self._machine = Machine(
                 directory=self._directory,
                 host=host,
@@ -99,12 +115,15 @@ class _Month:
 
     async def _keep_alive(self, nursery: trio.Nursery) -> None:
         while True:
-            life = EngineLife(self._machine, len(self._lives) + 1)
+            machine = self._machine
+            life = EngineLife(machine, len(self._lives) + 1)
             self._lives.append(life)
             nursery.start_soon(life.run)
             await life.ended.wait()
-            self._tell(f"process {life.life.number} has ended: {life.life.died_at}, {life.failed}")
+            if life.failed is None or life.up.is_set():
+                self._tell(f"process {life.life.number} has ended: {life.life.died_at}, {life.failed}")
             await trio.sleep(START_AGAIN_S)
+            await self._has_host.wait()
 
     async def _until(self, at_us: int) -> None:
         await self._paper.clock.sleep_until(max(at_us, self._paper.clock.now_us()))
@@ -118,6 +137,13 @@ class _Month:
         nursery.start_soon(self._trader.trade, day, nursery)
         for hour in day.crashes:
             nursery.start_soon(self._crash, day, hour)
+        if day.new_key:
+            nursery.start_soon(self._replace_key, day)
+        if day.fills_disk:
+            nursery.start_soon(self._fill_disk, day)
+        if day.fails_over:
+            nursery.start_soon(self._fail_over, day)
+        nursery.start_soon(self._back_up, day)
         await self._until(day.at_us(schedule.CLOSE_H) + 2 * schedule.MINUTE_US)
         settle_markets(self._paper, day)
         await self._until(day.at_us(CHECK_H))
@@ -149,6 +175,61 @@ class _Month:
     async def _crash(self, day: Day, hour: float) -> None:
         await self._until(day.at_us(hour))
         self._lives[-1].kill()
+
+    async def _replace_key(self, day: Day) -> None:
+        """Make a key, put it into the configuration, and revoke the old one five minutes later."""
+        gate = self._paper.gate
+        await self._until(day.at_us(NEW_KEY_H))
+        old, self._machine.credentials = self._machine.credentials, gate.create_key(self._account, "ed25519")
+        await self._until(self._paper.clock.now_us() + 5 * schedule.MINUTE_US)
+        gate.revoke_key(old.api_key_id)
+        self._expected[day.number, "signature"] += 1
+        said = len(self._machine.said)
+        await self._until(self._paper.clock.now_us() + schedule.MINUTE_US)
+        if len(self._machine.said) != said + 1:
+            self._report.findings.append(f"{day.date}: of a new key was said: {self._machine.said[said:]}")
+
+    async def _fill_disk(self, day: Day) -> None:
+        """Fill the disk slowly until nothing fits any more, and free it after a while. It is a small one."""
+        await self._until(day.at_us(DISK_H))
+        filler = self._machine.directory / "filler"
+        self._expected[day.number, "disk"] += 1
+        told = len(self._machine.channel.texts)
+        full = False
+        with filler.open("wb", buffering=0) as file:
+            while not full:
+                try:
+                    full = file.write(b"x" * FILLED_BYTES) < FILLED_BYTES
+                except OSError:
+                    full = True
+                await self._until(self._paper.clock.now_us() + schedule.MINUTE_US)
+        await self._until(self._paper.clock.now_us() + FULL_MIN * schedule.MINUTE_US)
+        filler.unlink()
+        texts = " ".join(self._machine.channel.texts[told:])
+        if "MB left" not in texts or "has halted and cannot go on" not in texts:
+            self._report.findings.append(f"{day.date}: of a full disk was told: {texts}")
+
+    async def _fail_over(self, day: Day) -> None:
+        """The host dies and never comes back; another one takes over from a copy that is some seconds old."""
+        await self._until(day.at_us(FAILOVER_H))
+        first = self._machine
+        other = first.directory / "other"
+        other.mkdir()
+        copy_database(first.database, other / first.database.name)
+        await self._until(self._paper.clock.now_us() + LAG_US)
+        self._has_host = trio.Event()
+        self._lives[-1].kill()
+        await trio.sleep(HOST_LEASE_S / 2)
+        self._machine = replace(first, directory=other, takeover=True)
+        self._has_host.set()
+
+    async def _back_up(self, day: Day) -> None:
+        """Copy the database while it is worked, and look at the copy."""
+        await self._until(day.at_us(BACKUP_H))
+        target = self._machine.directory / "backup.sqlite"
+        target.unlink(missing_ok=True)
+        report = copy_database(self._machine.database, target).report
+        self._report.findings += [f"{day.date}: the backup: {found.what}" for found in report.findings]
 
     # What must hold.
 
@@ -191,11 +272,13 @@ class _Month:
 
 @click.command()
 @click.option("--days", default=30, show_default=True)
-@click.option("--directory", type=click.Path(path_type=Path))
-def main(days: int, directory: Path | None) -> None:
+@click.option("--directory", type=click.Path(path_type=Path), help="A small filesystem; it is filled, once.")
+@click.option("--failover/--no-failover", default=True, show_default=True)
+def main(days: int, directory: Path | None, *, failover: bool) -> None:
     """Live through a month."""
     with tempfile.TemporaryDirectory() as made:
-        report = live_through(days_of(days, disk=False, failover=False), directory or Path(made), show=True)
+        planned = days_of(days, disk=directory is not None, failover=failover)
+        report = live_through(planned, directory or Path(made), show=True)
     for line in report.findings:
         click.echo(line)
     made_of = f"{report.executions} executions, {report.fills} fills, {report.lives} processes"
