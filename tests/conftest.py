@@ -35,6 +35,7 @@ HEAVY_MODULES = (
     "cli/test_documents_run.py",
     "cli/test_plugin_package.py",
     "cli/test_sigkill.py",
+    "cli/test_stranger.py",
     "cli/test_wheel.py",
     "contract/test_under_faults.py",
     "lab/test_compare.py",

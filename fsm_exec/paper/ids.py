@@ -1,7 +1,8 @@
 """Identifiers that look like the exchange's and are the same in every run with the same seed.
 
 A counter per kind, hashed with the seed into the shape of a UUID: a whole run repeats byte for byte, and two
-exchanges with different seeds do not hand out the same ids.
+exchanges with different seeds do not hand out the same ids. One that is started again for the same clients begins a
+life of its own: they remember the ids of the one before.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ import uuid
 class Ids:
     def __init__(self, seed: int) -> None:
         self._seed = seed
+        self._life = ""
         self._counters: dict[str, int] = {}
+
+    def begin_life(self, name: str) -> None:
+        """From here on hand out ids that no life of another name has."""
+        self._life = f"{name}:"
 
     def new(self, kind: str) -> str:
         number = self._counters.get(kind, 0) + 1
         self._counters[kind] = number
-        return named_id(f"{self._seed}:{kind}:{number}")
+        return named_id(f"{self._seed}:{self._life}{kind}:{number}")
 
 
 def named_id(name: str) -> str:

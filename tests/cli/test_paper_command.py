@@ -20,11 +20,12 @@ import pytest
 import trio
 
 from fsm_exec.core.market.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Unknown
-from fsm_exec.core.values.units import CountE2, PriceE4
+from fsm_exec.core.values.units import CountE2, PriceE4, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
-from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.clock import WallClock, system_us
+from fsm_exec.session import Access, connect
 from tests.cli.support import COMMAND, HANGING_UP, environment, run
 from tests.contract.conftest import Watcher
 from tests.small_tapes import write_passing_offers
@@ -361,6 +362,37 @@ def test_other_machines_are_let_in_only_if_asked(tmp_path: Path) -> None:
         assert paper.end() == 0
     assert paper.err.count(b"\n") == 1
     assert b"warning" in paper.err
+
+
+async def place_one(ready: Ready) -> str:
+    """The id of an order that rests."""
+    wall, key = WallClock(system_us()), SigningKey.load(Path(ready.private_key_path))
+    async with connect(Access.by_urls(ready.rest_url, ready.ws_url, ready.api_key_id, key), wall) as client:
+        answer = await client.place(
+            PlaceOrder(
+                effect_id="one",
+                client_order_id="by-hand",
+                ticker=ready.markets[0],
+                outcome="yes",
+                price_e4=parse_price("0.01"),
+                count_e2=parse_count("1"),
+                time_in_force="good_till_canceled",
+                post_only=True,
+                expiration_s=None,
+            )
+        )
+    assert isinstance(answer, Placed)
+    return answer.order_id
+
+
+def test_an_exchange_that_is_started_again_gives_no_id_twice(tmp_path: Path) -> None:
+    """Its clients keep their key, and remember the orders and fills of the one before by their ids."""
+    key, ids = tmp_path / "kept.pem", []
+    for _ in range(2):
+        with served(tmp_path, "--key", str(key)) as paper:
+            ids.append(trio.run(place_one, paper.ready))
+            assert paper.end() == 0
+    assert ids[0] != ids[1]
 
 
 def test_a_key_that_is_kept_opens_the_next_exchange(tmp_path: Path) -> None:

@@ -163,6 +163,8 @@ async def _serve(
         at = PaperExchange.starting_at(system_us(), seed=seed, speed=speed, signatures_by=wall)
         key_path = directory / "key.pem" if key is None else key
         _, credentials = _open_account(at, key_path)
+        if key is not None:  # its clients may remember the ids of an exchange before this one
+            at.exchange.ids.begin_life(str(system_us()))
         plan = None if faults is None else FaultPlan(faults, seed)
         async with (
             at.on_loopback(port=port, ws_port=ws_port, address=address, faults=plan) as served,
