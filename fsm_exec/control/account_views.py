@@ -109,7 +109,7 @@ class AccountViews:
                 missing.append(ticker)
                 continue
             yes, no = feed.view("yes", depth=0).bids, feed.view("no", depth=0).bids
-            found[ticker] = Mark(ticker=ticker, yes_bids=yes, no_bids=no, fees=feed.terms.fees, at_us=now_us)
+            found[ticker] = Mark(ticker=ticker, yes_bids=yes, no_bids=no, fees=feed.terms.fees_at(now_us), at_us=now_us)
         if missing:
             try:
                 facts, terms = await self._reads.fetch_market_facts(missing), await self._reads.fetch_markets(missing)
@@ -136,7 +136,7 @@ def _mark_of(facts: MarketFacts, terms: MarketTerms, at_us: int) -> Mark:
         yes = ((facts.yes_bid_e4, facts.yes_bid_size_e2),)
     if facts.yes_ask_e4 is not None and facts.yes_ask_size_e2:
         no = ((complement(facts.yes_ask_e4), facts.yes_ask_size_e2),)
-    return Mark(ticker=facts.ticker, yes_bids=yes, no_bids=no, fees=terms.fees, at_us=at_us, source="quote")
+    return Mark(ticker=facts.ticker, yes_bids=yes, no_bids=no, fees=terms.fees_at(at_us), at_us=at_us, source="quote")
 
 
 def position_seen(line: PositionLine) -> PositionSeen:

@@ -22,7 +22,7 @@ from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.market_schema import Estimate, EstimateWanted, LimitUse, MethodForecast, TakingNow, WritesNeeded
 from fsm_exec.control.schema import Submission, describe_missing
 from fsm_exec.control.sizer import Sizer
-from fsm_exec.control.watched_markets import MID_DECIMALS, WatchedMarkets
+from fsm_exec.control.watched_markets import MID_DECIMALS, WatchedMarkets, fees_announced
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.worst_case import Exposure, loss_e6
 from fsm_exec.core.algorithm.market_view import MarketView
@@ -102,6 +102,8 @@ class Estimator:
             told = self._answer(
                 requests, limits, view, feed.terms.fees_at(now_us), seconds, "book" if from_book else limit_from
             )
+            changes = fees_announced(feed.terms, now_us, now_us + seconds * US_PER_S)
+            told = msgspec.structs.replace(told, fee_changes=changes)
             return await self._with_risk(told, requests[0], limits, feed.terms)
 
     async def _with_risk(

@@ -76,9 +76,19 @@ class BookLevel(msgspec.Struct, frozen=True, kw_only=True):
     own: str
 
 
+class FeesFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """What a contract is charged from `at` on: the rates times price x (1 - price), in dollars. Null both: fees without
+    a published formula."""
+
+    at: str
+    taker: str | None
+    maker: str | None
+
+
 class MarketBook(msgspec.Struct, frozen=True, kw_only=True):
     """Best level first. An offer of one outcome at p is somebody's bid for the other at 1 - p. `source`: `stream` is
-    now, `listing` up to 15 s old. `market` has what the exchange says of the market besides."""
+    now, `listing` up to 15 s old. `market` has what the exchange says of the market besides, `fee_changes` what it has
+    announced of its fees, as far as the market is watched."""
 
     ticker: str
     outcome: Outcome
@@ -89,6 +99,7 @@ class MarketBook(msgspec.Struct, frozen=True, kw_only=True):
     spread: str | None
     mid: str | None
     market: MarketLine | None
+    fee_changes: list[FeesFrom] = []
 
 
 class EstimateWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -160,7 +171,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """`limit` and `cap` are those the execution would have, `at_most` what it could cost in all, in dollars;
     `limit_from` says where the limit is from, `sized` how an edge gave the quantity. `refusals` are the reasons for
     which a submission of this would be refused now. `fitted_on` is the day of the table that the forecasts rest on,
-    `fitted_to` what it was fitted to."""
+    `fitted_to` what it was fitted to. `fee_changes` are those announced until its deadline: the cap is made by the
+    dearest."""
 
     ticker: str
     outcome: Outcome
@@ -181,3 +193,4 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     fitted_on: str | None
     fitted_to: list[str]
     sized: str | None = None
+    fee_changes: list[FeesFrom] = []

@@ -65,7 +65,8 @@ class Sizer:
             check_market(feed.terms, feed.status)
             view = feed.view(given.outcome, depth=0)
         asks = view.asks if view.feed == "live" else ()
-        size = size_of(belief, asks, feed.terms.grid.seen_from(given.outcome), feed.terms.fees, held)
+        fees = feed.terms.fees_at(view.at_us)
+        size = size_of(belief, asks, feed.terms.grid.seen_from(given.outcome), fees, held)
         how = describe_size(belief, size, asks[0][0] if asks else None)
         edge = make_edge(belief.probability_ppm, size.edge_e6)
         if size.quantity_e2 == 0:

@@ -14,11 +14,20 @@ from typing import Final, NoReturn
 
 import trio
 
-from fsm_exec.control.market_schema import BookLevel, BookQuery, MarketBook, MarketLine, MarketList, MarketsQuery
+from fsm_exec.control.market_schema import (
+    BookLevel,
+    BookQuery,
+    FeesFrom,
+    MarketBook,
+    MarketLine,
+    MarketList,
+    MarketsQuery,
+)
 from fsm_exec.core.algorithm.market_view import mid_of
 from fsm_exec.core.exchange_port import AccountReads
 from fsm_exec.core.market.account import MarketFacts
 from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import (
     CountE2,
@@ -39,6 +48,7 @@ IDLE_S: Final = 600.0
 IDLE_LOOK_S: Final = 30.0
 LOOKED_AT_MAX: Final = 50  # of watched markets: beyond them only what is worked is watched
 MID_DECIMALS: Final = 5
+RATE_DECIMALS: Final = 10
 
 
 class WatchedMarkets:
@@ -129,6 +139,7 @@ class WatchedMarkets:
             spread=format_price(PriceE4(asks[0][0] - bids[0][0])) if two_sided else None,
             mid=format_fixed(mid_of(bids[0][0], asks[0][0]), MID_DECIMALS) if two_sided else None,
             market=None if facts is None else line_of(facts),
+            fee_changes=[] if feed is None else fees_announced(feed.terms, self._wall.now_us()),
         )
 
     async def _watch_to_look(self, ticker: str, facts: MarketFacts | None) -> MarketFeed | None:
@@ -138,6 +149,23 @@ class WatchedMarkets:
         if facts is not None and facts.status not in ("open", "paused"):
             return None
         return await self.open(ticker)
+
+
+def fees_announced(terms: MarketTerms, from_us: int, until_us: int | None = None) -> list[FeesFrom]:
+    """Return what is announced of a market's fees after `from_us`, as text."""
+    return [
+        FeesFrom(
+            at=to_iso(change.at_us),
+            taker=None if change.fees is None else _rate(change.fees.taker_e10),
+            maker=None if change.fees is None else _rate(change.fees.maker_e10),
+        )
+        for change in terms.fee_changes
+        if change.at_us > from_us and (until_us is None or change.at_us <= until_us)
+    ]
+
+
+def _rate(rate_e10: int) -> str:
+    return format_fixed(rate_e10, RATE_DECIMALS)
 
 
 def line_of(facts: MarketFacts) -> MarketLine:

@@ -104,7 +104,7 @@ class ForecastRecorder:
             return None
         if forecast.kind == "dry_up":
             return PPM if offers.near_e2 < forecast.count_e2 else 0
-        swept = sweep_side(offers, forecast.count_e2, feed.terms.fees)
+        swept = sweep_side(offers, forecast.count_e2, feed.terms.fees_at(self._wall.now_us()))
         mid_e6 = (bids.best + complement(offers.best)) * 50
         return (swept.value_e6 + swept.fee_e6) * ONE_CONTRACT_E2 // forecast.count_e2 - mid_e6
 

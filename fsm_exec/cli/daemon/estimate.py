@@ -9,6 +9,7 @@ import click
 
 from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
 from fsm_exec.cli.daemon.client_command import Client, daemon_options, open_client, print_json
+from fsm_exec.cli.daemon.market_commands import describe_fee_changes
 from fsm_exec.cli.daemon.sizing import Sizing, edge_of, sizing_options
 from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
 from fsm_exec.cli.output import say
@@ -91,6 +92,7 @@ def describe_estimate(told: Estimate) -> list[str]:
             f"taking now: {trim_count(now.quantity)} of {quantity} for {trim_dollars(now.cost)} dollars, "
             f"fees {trim_dollars(now.fees)} of them{above}"
         )
+    lines += describe_fee_changes(told.fee_changes)
     for use in told.limits:
         used, with_it = trim_dollars(use.used), trim_dollars(use.after)
         lines.append(f"{use.limit}: {used} of {use.allowed} used, with this {with_it}")

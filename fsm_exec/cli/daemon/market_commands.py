@@ -13,7 +13,7 @@ from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_jso
 from fsm_exec.cli.daemon.execution_tables import dollars_or_dash
 from fsm_exec.cli.output import say
 from fsm_exec.cli.tables.columns import LATE, Column, figures, names, print_table
-from fsm_exec.control.market_schema import LEVELS_MAX, MARKETS_MAX, BookLevel, MarketBook, MarketLine
+from fsm_exec.control.market_schema import LEVELS_MAX, MARKETS_MAX, BookLevel, FeesFrom, MarketBook, MarketLine
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.units import Outcome
 
@@ -88,9 +88,23 @@ def _heads_of(shown: MarketBook) -> list[str]:
             facts.append(f"closes {market.closes_at[: len('2023-04-10T18:00:00')]}Z")
     facts.append("live" if shown.source == "stream" else "up to 15 s old")
     lines.append("; ".join(facts))
+    lines += describe_fee_changes(shown.fee_changes)
     if shown.spread is not None and shown.mid is not None:
         lines.append(f"{shown.outcome.upper()}: spread {trim_dollars(shown.spread)}, mid {trim_dollars(shown.mid)}")
     return lines
+
+
+def describe_fee_changes(changes: Sequence[FeesFrom]) -> list[str]:
+    """Return a line for each announced change of a market's fees."""
+    return [
+        f"fees from {change.at[: len('2023-04-10T18:00:00')]}Z: "
+        + (
+            "without a published formula"
+            if change.taker is None or change.maker is None
+            else f"{trim_dollars(change.taker)} as taker, {trim_dollars(change.maker)} as maker, x price x (1 - price)"
+        )
+        for change in changes
+    ]
 
 
 def ladder_columns(shown: MarketBook) -> list[Column]:

@@ -247,7 +247,7 @@ def _edge_opportunity(execution: Execution, deadline: DeadlineBook | None) -> in
         return 0
     if deadline is None:
         return None
-    completion, _ = completion_cost(deadline.asks, CountE2(unfilled), execution.terms.fees)
+    completion, _ = completion_cost(deadline.asks, CountE2(unfilled), execution.terms.fees_at(execution.deadline_us))
     reserved = unfilled * execution.edge.probability_ppm // 10
     return max(0, min(completion * 10, reserved) - unfilled * arrival)
 
@@ -286,7 +286,7 @@ def decompose(execution: Execution, deadline: DeadlineBook | None, flags: list[s
         flags.append("no_arrival_mid")
         return None
     fills = execution.fills
-    fees = execution.terms.fees
+    fees = execution.terms.fees_at(execution.deadline_us)
     target = execution.target_e2
     filled = sum(fill.count_e2 for fill in fills)
     unfilled, over = CountE2(max(0, target - filled)), CountE2(max(0, filled - target))

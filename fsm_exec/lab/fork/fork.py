@@ -167,7 +167,7 @@ def _rest_cost(book: Book, execution: Execution, unfilled: CountE2) -> MoneyE6 |
     if not unfilled:
         return MoneyE6(0)
     asks = book.asks(execution.outcome)
-    return completion_cost(asks, unfilled, execution.terms.fees)[0] if asks else None
+    return completion_cost(asks, unfilled, execution.terms.fees_at(execution.deadline_us))[0] if asks else None
 
 
 def _mid(market: ForkedMarket, at_us: int) -> int | None:

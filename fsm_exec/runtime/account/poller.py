@@ -240,7 +240,7 @@ class AccountPoller:
                 continue
             terms = self._terms.get(one.ticker)
             # Of a market whose fees are not known a contract costs a dollar at most.
-            all_in = MoneyE6(1_000_000) if terms is None else terms.fees.all_in(one.price_e4, taker=True)
+            all_in = MoneyE6(1_000_000) if terms is None else terms.fees_at(as_of_us).all_in(one.price_e4, taker=True)
             place = self._ledger.place_of(one.ticker)
             orders.append(OpenOrder(one.ticker, *place, one.outcome, left, all_in))
         self._ledger.foreign_orders = tuple(orders)
@@ -326,7 +326,9 @@ class AccountPoller:
                 continue
             yes, no = feed.view("yes", depth=0).bids, feed.view("no", depth=0).bids
             now_us = self._wall.now_us()
-            self._marks[ticker] = Mark(ticker=ticker, yes_bids=yes, no_bids=no, fees=feed.terms.fees, at_us=now_us)
+            self._marks[ticker] = Mark(
+                ticker=ticker, yes_bids=yes, no_bids=no, fees=feed.terms.fees_at(now_us), at_us=now_us
+            )
         if missing:
             try:
                 await self._learn_terms(missing)
@@ -351,4 +353,4 @@ def _mark(facts: MarketFacts, terms: MarketTerms, at_us: int) -> Mark:
     """The best prices of a listing."""
     yes = ((facts.yes_bid_e4, facts.yes_bid_size_e2),) if facts.yes_bid_e4 and facts.yes_bid_size_e2 else ()
     no = ((complement(facts.yes_ask_e4), facts.yes_ask_size_e2),) if facts.yes_ask_e4 and facts.yes_ask_size_e2 else ()
-    return Mark(ticker=facts.ticker, yes_bids=yes, no_bids=no, fees=terms.fees, at_us=at_us, source="quote")
+    return Mark(ticker=facts.ticker, yes_bids=yes, no_bids=no, fees=terms.fees_at(at_us), at_us=at_us, source="quote")

@@ -228,7 +228,7 @@ def _mark(feed: MarketFeed | None, now_us: int) -> Mark | None:
     if feed is None or feed.state != LIVE:
         return None
     yes, no = feed.view("yes", depth=0).bids, feed.view("no", depth=0).bids
-    return Mark(ticker=feed.terms.ticker, yes_bids=yes, no_bids=no, fees=feed.terms.fees, at_us=now_us)
+    return Mark(ticker=feed.terms.ticker, yes_bids=yes, no_bids=no, fees=feed.terms.fees_at(now_us), at_us=now_us)
 
 
 def _clock_ahead_ms(feeds: Iterable[MarketFeed]) -> int | None:
