@@ -7,7 +7,9 @@ import msgspec
 import pytest
 import trio
 
+from fsm_exec.cli.daemon.market_commands import describe_fee_changes
 from fsm_exec.control.market_schema import BookLevel, Estimate, MarketBook, MarketList
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot
 from tests.control.conftest import OTHER, TICKER, Desk, error_of
@@ -133,3 +135,21 @@ async def test_a_market_without_offers_has_no_price_to_propose(desk: Desk) -> No
     told = await estimated(desk, limit="0.50")
     assert (told.ask, told.mid, told.taking_now.quantity) == (None, None, "0.00")
     assert told.methods[0].no_basis is not None
+
+
+async def test_a_cap_is_made_by_the_fees_until_the_deadline(desk: Desk) -> None:
+    """A waiver that ends within the horizon: the cap of a limit has the fees of after it, the limit of a cap those of
+    now; estimate and book say when they change."""
+    ends_us = desk.exchange.timeline.now_us() // 1_000_000 * 1_000_000 + 30_000_000
+    desk.exchange.fees.waive(TICKER, ends_us)
+    short = await estimated(desk, limit="0.50", horizon_s=10)
+    assert (short.limit, short.cap, short.fee_changes) == ("0.5000", "0.500000", [])
+    long = await estimated(desk, limit="0.50", horizon_s=60)
+    assert (long.limit, long.cap) == ("0.5000", "0.517500")
+    (change,) = long.fee_changes
+    assert (change.at, change.taker) == (to_iso(ends_us), "0.0700000000")
+    by_cap = await estimated(desk, limit=None, cap="0.50", horizon_s=60)
+    assert (by_cap.limit, by_cap.cap) == ("0.5000", "0.500000"), "while it is free; core bids less afterwards"
+    shown = await book_of(desk)
+    assert shown.fee_changes == [change]
+    assert "0.07 as taker" in describe_fee_changes(shown.fee_changes)[0]
