@@ -140,10 +140,13 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 class ExecutionDetail(StoredDetail, frozen=True, kw_only=True):
     """One execution in detail. While it has not ended, `quote` is its market in its own outcome, null if the market is
     not watched, and `seconds_left` the time to its deadline. `metrics` is null until it has ended; `journal` holds its
-    last lines, oldest first. `damage` names the rows that cannot be read, and are left out."""
+    last lines, oldest first. `damage` names the rows that cannot be read, and are left out. `queue_ahead`: how many
+    contracts the exchange says must be matched before a resting order, by its client order id, at most ten seconds ago;
+    an order is missing of which that is not known."""
 
     quote: Quote | None = None
     seconds_left: int | None = None
+    queue_ahead: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -35,6 +35,7 @@ from fsm_exec.control.journal_stream import JournalStream
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.metrics.snapshot import MetricsSource
 from fsm_exec.control.overview_views import OverviewViews
+from fsm_exec.control.queue_places import QueuePlaces
 from fsm_exec.control.risk_views import RiskViews
 from fsm_exec.control.schema import (
     Accepted,
@@ -55,7 +56,7 @@ from fsm_exec.control.watched_markets import WatchedMarkets
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
 from fsm_exec.core.exchange_port import Exchange
-from fsm_exec.core.execution.execution import EXECUTION_ENDS
+from fsm_exec.core.execution.execution import CHILD_LIVE, EXECUTION_ENDS
 from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
 from fsm_exec.core.journal.to_rows import edge_figures
 from fsm_exec.core.values.times import from_iso, to_iso
@@ -109,6 +110,7 @@ class Control:
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
         self._accepting = 0
         self.markets = WatchedMarkets(engine, reads, wall)
+        self._queue = QueuePlaces(reads, wall.now_us)
         self._sizer = Sizer(engine, reads, self.markets, find_method)
         self.estimator = Estimator(
             engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table(), self._sizer
@@ -335,9 +337,20 @@ class Control:
         execution = detail.execution
         if execution.state in EXECUTION_ENDS:
             return shown
+        ahead = await self._load_queue_ahead(shown)
         return msgspec.structs.replace(
-            shown, quote=self._quote(execution), seconds_left=seconds_until(execution.deadline, self._wall.now_us())
+            shown,
+            quote=self._quote(execution),
+            seconds_left=seconds_until(execution.deadline, self._wall.now_us()),
+            queue_ahead=ahead,
         )
+
+    async def _load_queue_ahead(self, shown: ExecutionDetail) -> dict[str, str]:
+        resting = {o.order_id: o.client_order_id for o in shown.orders if o.state in CHILD_LIVE and o.order_id}
+        if not resting:
+            return {}
+        places = await self._queue.load(shown.execution.ticker)
+        return {name: format_count(places[order_id]) for order_id, name in resting.items() if order_id in places}
 
     def _quote(self, execution: ExecutionSummary) -> Quote | None:
         feed = self._engine.feeds.get(execution.ticker)

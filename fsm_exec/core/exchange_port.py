@@ -12,6 +12,7 @@ from fsm_exec.core.market.account import (
     MarketFacts,
     MarketSearch,
     Position,
+    QueuePosition,
     Settlement,
 )
 from fsm_exec.core.market.book import Book, Level
@@ -61,6 +62,10 @@ class AccountReads(Protocol):
 
     async def fetch_order_book(self, ticker: str) -> Book:
         """A market's book over REST: up to 15 s old."""
+        ...
+
+    async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
+        """How many contracts must be matched before each of the account's resting orders in these markets."""
         ...
 
     async def fetch_incentives(self) -> IncentiveListing:

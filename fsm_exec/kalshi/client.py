@@ -21,6 +21,7 @@ from fsm_exec.core.market.account import (
     MarketFacts,
     MarketSearch,
     Position,
+    QueuePosition,
     Settlement,
 )
 from fsm_exec.core.market.book import Book
@@ -163,6 +164,9 @@ class KalshiClient:
 
     async def fetch_order_book(self, ticker: str) -> Book:
         return await self.public.fetch_order_book(ticker)
+
+    async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
+        return await self.account.fetch_queue_positions(tickers)
 
     async def fetch_incentives(self) -> IncentiveListing:
         return await self.public.fetch_incentives()

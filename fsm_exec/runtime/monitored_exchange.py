@@ -14,6 +14,7 @@ from fsm_exec.core.market.account import (
     MarketFacts,
     MarketSearch,
     Position,
+    QueuePosition,
     Settlement,
 )
 from fsm_exec.core.market.book import Book
@@ -86,6 +87,9 @@ class MonitoredExchange:
 
     async def fetch_order_book(self, ticker: str) -> Book:
         return await self._observe_read(self._inner.fetch_order_book(ticker))
+
+    async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
+        return await self._inner.fetch_queue_positions(tickers)  # as of programmes: only who looks wants it
 
     async def fetch_incentives(self) -> IncentiveListing:
         return await self._inner.fetch_incentives()  # nothing depends on it: a refusal says nothing about trading

@@ -114,6 +114,9 @@ class Counterpart:
     async def fetch_order_book(self, ticker: str) -> NoReturn:
         raise AssertionError(f"nobody asks for the book of {ticker}")
 
+    async def fetch_queue_positions(self, tickers: Sequence[str]) -> NoReturn:
+        raise AssertionError("nobody asks for places in a queue")
+
     async def fetch_incentives(self) -> NoReturn:
         raise AssertionError("nobody asks for programmes")
 

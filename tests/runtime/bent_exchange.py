@@ -28,6 +28,7 @@ from fsm_exec.core.market.account import (
     MarketFacts,
     MarketSearch,
     Position,
+    QueuePosition,
     Settlement,
 )
 from fsm_exec.core.market.book import Book
@@ -126,6 +127,9 @@ class BentExchange(PaperAccount):
 
     async def fetch_order_book(self, ticker: str) -> Book:
         return await self.client.fetch_order_book(ticker)
+
+    async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
+        return await self.client.fetch_queue_positions(tickers)
 
     async def fetch_incentives(self) -> IncentiveListing:
         return await self.client.fetch_incentives()

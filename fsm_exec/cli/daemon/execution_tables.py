@@ -71,13 +71,21 @@ def print_detail(detail: ExecutionDetail, *, with_rewards: bool = True) -> None:
     for name, value in _heads(detail):
         heads.add_row(name, value)
     print_rendered(page, heads)
+    ahead = {name: trim_count(count) for name, count in detail.queue_ahead.items()}
     _print_rows(
         "orders",
         [
-            (o.client_order_id, o.state, trim_dollars(o.price), _part(o.filled_quantity, o.quantity), str(o.walks))
+            (
+                o.client_order_id,
+                o.state,
+                trim_dollars(o.price),
+                _part(o.filled_quantity, o.quantity),
+                str(o.walks),
+                *((ahead.get(o.client_order_id, ""),) if ahead else ()),
+            )
             for o in detail.orders
         ],
-        ("order", "state", "price", "filled", "walks"),
+        ("order", "state", "price", "filled", "walks", *(("ahead",) if ahead else ())),
     )
     _print_rows(
         "fills",
