@@ -24,7 +24,7 @@ async def detail_of(desk: Desk, execution_id: str) -> ExecutionDetail:
 
 async def looked_until(desk: Desk, name: str, holds: Callable[[ExecutionDetail], bool]) -> ExecutionDetail:
     with trio.fail_after(10):
-        while not holds(shown := await detail_of(desk, name)):
+        while not holds(shown := await detail_of(desk, name)):  # noqa: ASYNC110 - nobody announces it here
             await trio.sleep(0.02)
     return shown
 
