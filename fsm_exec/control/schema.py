@@ -207,6 +207,17 @@ class RiskStanding(msgspec.Struct, frozen=True, kw_only=True):
     account_read: bool
 
 
+class LeaseStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what rests outlives the daemon's host. `wanted_s` is `host_lease_s` of the configuration, 0: until its
+    execution is over; `in_force_s` the one that orders get: longer where the account's write tokens carry no shorter
+    one. `outlives_s`: if the host were gone now, the last of what rests would end by itself within so many seconds;
+    null: nothing rests."""
+
+    wanted_s: int
+    in_force_s: int
+    outlives_s: int | None
+
+
 class PageWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`read_only`: what is opened may look and change nothing."""
 
@@ -228,7 +239,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `loose_orders` are those of quarantined executions and of none. `nothing_live`: by the exchange's word, which has
     been asked since the start. `losses`: what the database had acknowledged and did not have when this daemon
     started. `risk` null: the engine keeps no account. `alerts_pending` have not been told through every channel.
-    `page_url` is where a browser sees all this (`fsm-exec open`), null: no page is served."""
+    `page_url` is where a browser sees all this (`fsm-exec open`), null: no page is served. `lease`: how long what rests
+    outlives the daemon's host; null: a daemon from before there were leases."""
 
     version: str
     state: str
@@ -256,6 +268,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     risk: RiskStanding | None = None
     alerts_pending: int = 0
     page_url: str | None = None
+    lease: LeaseStanding | None = None
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,6 +294,7 @@ __all__ = [
     "FillSeen",
     "Health",
     "Key",
+    "LeaseStanding",
     "ListQuery",
     "MarketSeen",
     "NoQuery",

@@ -43,6 +43,7 @@ from fsm_exec.control.schema import (
     ExecutionDetail,
     ExecutionSummary,
     Health,
+    LeaseStanding,
     ListQuery,
     MarketSeen,
     Page,
@@ -430,6 +431,7 @@ class Control:
             risk=self.risk.standing(),
             alerts_pending=await self._store.count_pending_alerts(),
             page_url=None if self.page_door is None else self.page_door.url,
+            lease=msgspec.convert(engine.lease, LeaseStanding, from_attributes=True),
         )
 
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from fsm_exec.runtime.account.account import Account
     from fsm_exec.runtime.actor import Actor
     from fsm_exec.runtime.order_groups import EpochGroups
+    from fsm_exec.runtime.order_lease import HostLease
 
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
 DRAIN_WITHIN_S = 60.0  # longer than an unknown order needs to be known
@@ -113,6 +114,11 @@ class Engine:
     def own_levels(self, ticker: str, outcome: Outcome) -> Mapping[PriceE4, CountE2]:
         """Return this account's own bids for an outcome, as far as they are known here; the caller changes nothing."""
         return self._services.own.levels(ticker, outcome)
+
+    @property
+    def host_lease(self) -> HostLease:
+        """The lease of its resting orders."""
+        return self._services.lease
 
     def budget(self) -> BudgetFacts:
         """Return what may still be written at the exchange, as it stands now."""
@@ -357,6 +363,8 @@ class Engine:
             has_listed=self._recovery.has_listed,
             why_degraded=self.health.why_degraded(),
             stream_connected=self._stream.is_connected,
+            lease_wanted_s=self._services.lease.wanted_s,
+            lease_s=self._services.lease.in_force_s(),
         )
 
     @property

@@ -44,7 +44,8 @@ Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
 
 class MonitoredExchange:
     """An exchange (`core.exchange_port.Exchange`) that passes every call to the inner one, but a place or an amend that
-    `may_write` does not let out. With `groups` every place is in an order group, or is not sent."""
+    `may_write` does not let out. It is not asked about a renewal, which makes nothing possible that was not. With
+    `groups` every place is in an order group, or is not sent."""
 
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health
@@ -107,7 +108,7 @@ class MonitoredExchange:
         return self._observe_write(answer)
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
-        if not self.may_write():
+        if not order.is_renewal and not self.may_write():
             return NotSent(why=TOO_MANY)
         return self._observe_write(await self._inner.amend(order))
 

@@ -43,6 +43,7 @@ class HostLease:
         self._exchange, self._own, self._wall = exchange, own, wall
         self._counted_us: int | None = None
         self._in_force_s = wanted_s
+        self.longest_s = wanted_s  # that was in force since the start
 
     def in_force_s(self) -> int | None:
         """Return the lease that new ends are set by, in seconds; None: there is none."""
@@ -52,7 +53,13 @@ class HostLease:
         if self._counted_us is None or not 0 <= now_us - self._counted_us < COUNT_EVERY_US:
             self._counted_us = now_us
             self._in_force_s = max(self.wanted_s, carried_s(self._own.count(), self._exchange.budget()))
+            self.longest_s = max(self.longest_s, self._in_force_s)
         return self._in_force_s
+
+    @property
+    def orders(self) -> int:
+        """How many of our orders are live."""
+        return self._own.count()
 
     @property
     def is_stretched(self) -> bool:

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingRenewal
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.values.units import US_PER_S, ceil_div
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.order_lookup import LATE_PAUSE_MAX_S
 
@@ -22,6 +23,22 @@ class FeedStatus(msgspec.Struct, frozen=True):
     market: str
 
 
+class LeaseStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How long what rests outlives this host. `wanted_s` is the lease that was asked for, 0: none; `in_force_s` the one
+    that new orders and renewals get: it is longer where the account's write tokens carry no shorter one. `outlives_s`:
+    if this host were gone now, the last of what rests would end by itself within so many seconds; None: nothing
+    rests."""
+
+    wanted_s: int
+    in_force_s: int
+    outlives_s: int | None
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the lease in force is longer than the one that was asked for."""
+        return self.in_force_s > self.wanted_s > 0
+
+
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is the engine's own, or `degraded`: it runs and cannot act at the exchange, for the reasons in
     `why_degraded`, which other states may have too. `quarantined` has the reasons. `live_orders` counts every order
@@ -30,7 +47,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     end is doubted, and `loose_orders` are those of quarantined executions and those without an owner.
     `oldest_unknown_us` is how long the oldest place without proof has been so. `nothing_live` is said by the exchange's
     word alone: there are none of these, and its listings have been read since the start. `halt_within_s`: see
-    `halt_within_s`."""
+    `halt_within_s`. `lease`: how long what rests outlives this host."""
 
     state: str
     why_degraded: tuple[str, ...]
@@ -46,6 +63,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     stream_connected: bool
     feeds: dict[str, FeedStatus]
     halt_within_s: int
+    lease: LeaseStatus
 
 
 def reported_state(state: str, why_degraded: Collection[str]) -> str:
@@ -80,6 +98,8 @@ def status_of(
     has_listed: bool,
     why_degraded: tuple[str, ...],
     stream_connected: bool,
+    lease_wanted_s: int,
+    lease_s: int | None,
 ) -> EngineStatus:
     found = list(executions)
     open_orders = [
@@ -105,4 +125,17 @@ def status_of(
         stream_connected=stream_connected,
         feeds={ticker: FeedStatus(feed.state, feed.status) for ticker, feed in feeds.items()},
         halt_within_s=halt_within_s(len(open_orders), len(unknown), budget),
+        lease=LeaseStatus(
+            wanted_s=lease_wanted_s, in_force_s=lease_s or 0, outlives_s=_outlives_s(open_orders, now_us)
+        ),
     )
+
+
+def _outlives_s(open_orders: Iterable[ChildOrder], now_us: int) -> int | None:
+    ends_s = [
+        child.write.expiration_s if isinstance(child.write, PendingRenewal) else child.expiration_s
+        for child in open_orders
+        if child.expiration_s is not None
+    ]
+    last_s = max((at_s for at_s in ends_s if at_s is not None), default=None)
+    return None if last_s is None else max(0, ceil_div(last_s * US_PER_S - now_us, US_PER_S))

@@ -71,6 +71,11 @@ def _of_the_engine(snapshot: MetricsSnapshot) -> Iterator[Metric]:
     yield _gauge("start_time_seconds", "When the daemon started, since the epoch.", _seconds(snapshot.since_us))
     yield _gauge("degraded_reasons", "Reasons why it cannot act at the exchange.", len(status.why_degraded))
     yield _gauge("halt_seconds", "Within how long a halt has every order off the book.", status.halt_within_s)
+    if status.lease is not None:
+        lease = {"wanted": status.lease.wanted_s, "in_force": status.lease.in_force_s}
+        yield _gauges("host_lease_seconds", "How long what rests may outlive this host.", "which", lease)
+        outlives = "Within how long what rests ends by itself if this host is gone."
+        yield _gauge("host_outlived_seconds", outlives, status.lease.outlives_s or 0)
     yield _gauge("watchers", "Readers of the stream of steps.", status.watchers)
     if status.risk is not None:
         yield _states("risk_state", "1 for the state of the account's brake.", RISK_STATES, status.risk.state)

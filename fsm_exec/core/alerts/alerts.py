@@ -26,6 +26,7 @@ AlertKind: TypeAlias = Literal[
     "stream",
     "book",
     "group",
+    "host_lease",
     "disk",
     "database",
     "failure",
@@ -33,7 +34,7 @@ AlertKind: TypeAlias = Literal[
     "test",
 ]
 AlertState: TypeAlias = Literal["pending", "delivered", "no_channel"]
-QUIET_KINDS: Final[frozenset[AlertKind]] = frozenset({"book", "idle", "difference"})
+QUIET_KINDS: Final[frozenset[AlertKind]] = frozenset({"book", "idle", "difference", "host_lease"})
 """Kinds that wait for the end of quiet hours; all others are urgent. That something is over always waits."""
 TEXT_MAX: Final = 600
 

@@ -234,11 +234,12 @@ def _renew_write(draft: Draft, child: ChildOrder, intent: Renew, effect_id: str,
     if child.write is not None:
         raise IllegalEvent(f"order {child.client_order_id} has a write in flight and cannot be renewed")
     write = _amend_write(draft, child, child.price_e4, intent.expiration_s, effect_id, at_us)
-    if child.expiration_s is None:
-        return write
     # Once the order has ended by itself the request can do nothing but be looked up.
-    not_after_us = min(draft.execution.deadline_us, child.expiration_s * US_PER_S)
-    return replace(write, not_after_us=not_after_us, can_wait=can_wait(child, intent.expiration_s, at_us))
+    last_us = draft.execution.deadline_us
+    if child.expiration_s is not None:
+        last_us = min(last_us, child.expiration_s * US_PER_S)
+    waits = can_wait(child, intent.expiration_s, at_us)
+    return replace(write, not_after_us=last_us, is_renewal=True, can_wait=waits)
 
 
 def _cancel_write(draft: Draft, child: ChildOrder, effect_id: str) -> CancelOrder:

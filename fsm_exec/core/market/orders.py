@@ -39,8 +39,8 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag="PlaceOrder", forbid_unknown_f
 
 class AmendOrder(msgspec.Struct, frozen=True, tag="AmendOrder", forbid_unknown_fields=True, kw_only=True):
     """`total_e2` is the exchange's meaning: already filled + still wanted. `not_after_us` as in `PlaceOrder`.
-    `expiration_s` as there; None: it stays. `can_wait`: it only puts off an end that is not near, so everything else
-    goes before it."""
+    `expiration_s` as there; None: it stays. `is_renewal`: it changes nothing else. `can_wait`: and the end that it puts
+    off is not near, so everything else goes before it."""
 
     effect_id: str
     client_order_id: str
@@ -51,6 +51,7 @@ class AmendOrder(msgspec.Struct, frozen=True, tag="AmendOrder", forbid_unknown_f
     total_e2: CountE2
     not_after_us: int | None = None
     expiration_s: int | None = None
+    is_renewal: bool = False
     can_wait: bool = False
 
 

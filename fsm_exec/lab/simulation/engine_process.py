@@ -115,6 +115,7 @@ class EngineProcess:
                 risk=world.limits,
                 fence=FenceSettings() if lease is None else FenceSettings(leadership=lease),
                 takeover=takes_over,
+                host_lease_s=world.scenario.host_lease_s,
             ) as session,
         ):
             self.engine = engine = session.engine

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from fsm_exec.core.market.client_order_id import order_prefix
 from fsm_exec.lab.simulation import audit, user_actions
 from fsm_exec.lab.simulation.actions import Cancel, CancelNewest, Contradict
 from fsm_exec.lab.simulation.profit_checks import (
@@ -17,6 +18,8 @@ from fsm_exec.lab.simulation.profit_checks import (
 from fsm_exec.lab.simulation.wait import wait_until
 
 if TYPE_CHECKING:
+    from fsm_exec.lab.simulation.engine_process import EngineProcess
+    from fsm_exec.lab.simulation.machine import Machine
     from fsm_exec.lab.simulation.world import World
 
 WINDOW_AND_LAG_US = 32_000_000  # invariant 9: how long the exchange must have answered reads
@@ -52,6 +55,24 @@ async def wait_until_ended(world: World) -> bool:
             return False
         await trio.sleep(LOOK_S)
     return True
+
+
+async def look_for_what_outlived(world: World, machine: Machine, gone: EngineProcess) -> None:
+    """Invariant 17: unless the machine has started another engine, nothing that it sent rests when the lease and a
+    second are over since this one was gone. What is on its way then carries its end with it."""
+    gone_us = world.now_us()
+    until_us = machine.lives_until_us(gone_us)
+    if until_us is None:
+        return
+    await world.clock.sleep_until(until_us)
+    if machine.process is not gone:
+        return
+    others = {name for each in world.machines if each is not machine for name in each.witness.sent}
+    for orders in world.account.resting.values():
+        for order in orders.values():
+            name = order.client_order_id
+            if name.startswith(order_prefix(machine.instance)) and name not in others | machine.witness.orphans:
+                machine.witness.found(f"17: order {name} rests, and its host is gone since {gone_us} us")
 
 
 async def resume_misled(world: World) -> None:

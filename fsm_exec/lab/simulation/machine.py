@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from fsm_exec.lab.simulation import audit
+from fsm_exec.core.values.units import US_PER_S
+from fsm_exec.lab.simulation import audit, final_checks
 from fsm_exec.lab.simulation.actions import Crash
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.engine_process import EngineProcess
@@ -82,6 +83,7 @@ class Machine:
         self.takes_over = False  # its next start does
         self.first_doors = 0  # the door at which its first life ends; 0: none
         self._world, self._first_number = world, first_number
+        witness.lives_until_us = self.lives_until_us
 
     @property
     def process(self) -> EngineProcess:
@@ -105,6 +107,16 @@ class Machine:
             self.process.life.end("host")
         self.power.thaw()  # what waited learns that it is dead
 
+    def lives_until_us(self, at_us: int) -> int | None:
+        """Until when an order may live that the engine at work sends at this time of its clock, if nobody does anything
+        any more: that is invariant 17. None: until its execution is over."""
+        world = self._world
+        if not world.scenario.host_lease_s:
+            return None
+        engine = self.process.engine if self.processes else None
+        lease_s = world.scenario.host_lease_s if engine is None else engine.host_lease.longest_s
+        return at_us + world.fast_us + (lease_s + 1) * US_PER_S
+
     async def keep_alive(self, nursery: trio.Nursery) -> None:
         """Start an engine, and again whenever it has ended, for as long as the machine is there."""
         while not self.is_gone:
@@ -118,6 +130,7 @@ class Machine:
             nursery.start_soon(process.run)
             await process.life.over.wait()
             self._world.history.add("life over", process.life.number, process.life.died_at, process.failure)
+            nursery.start_soon(final_checks.look_for_what_outlived, self._world, self, process)
             if process.engine is not None:  # it got as far as a database
                 for line in audit.stored_differences(self.disk.connection):
                     self.witness.found(line)

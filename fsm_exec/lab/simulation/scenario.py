@@ -45,6 +45,7 @@ from fsm_exec.paper.faults import (
 from fsm_exec.paper.tapes.profiles import PROFILES
 
 START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC, and a midnight in Tokyo
+LEASES_S = (0, 0, 0, 10, 20)  # short ones, so that deaths outlast them
 CALM, LYING = "none", "lying"
 METHODS = tuple(name for name in SHIPPED if name != "close")  # that one is for what closes a position
 
@@ -65,7 +66,8 @@ class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """`calm_ms`: from then on nothing goes wrong any more at the exchange, and no action comes. `steps` numbers the
     actions as they were drawn: (number, action). `late_fills_per_mille` of the cancels are followed by a fill that the
-    exchange had made before and had not booked. Without an `account` the engine looks at none and has no limits."""
+    exchange had made before and had not booked. Without an `account` the engine looks at none and has no limits.
+    `host_lease_s` is how long its orders may outlive it, 0: until their execution is over."""
 
     seed: int
     markets: tuple[MarketPlan, ...]
@@ -75,6 +77,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     calm_ms: int
     steps: tuple[tuple[int, AnyAction], ...]
     account: AccountPlan | None = None
+    host_lease_s: int = 0
 
     @property
     def start_us(self) -> int:
@@ -129,6 +132,7 @@ def draw(
         calm_ms=calm_ms,
         steps=tuple(enumerate(actions)),
         account=owned,
+        host_lease_s=random.Random(f"lease:{seed}").choice(LEASES_S),
     )
 
 

@@ -14,31 +14,43 @@ from fsm_exec.core.values.units import ONE_DOLLAR_E4, US_PER_S, PriceE4, complem
 from fsm_exec.wire import rest
 
 
-def broken_by_place(request: httpx.Request, execution: Execution) -> list[str]:
-    """What is wrong with a new order of `execution`."""
+def broken_by_place(request: httpx.Request, execution: Execution, lives_until_us: int | None) -> list[str]:
+    """What is wrong with a new order of `execution`, which may outlive its host until `lives_until_us`; None: until the
+    execution is over."""
     body = msgspec.json.decode(request.content, type=rest.CreateOrder)
     name, found = body.client_order_id, []
     if body.self_trade_prevention_type != "taker_at_cross":
         found.append(f"2: order {name} is sent with self-trade prevention {body.self_trade_prevention_type}")
-    ends_us = execution.deadline_us + execution.grace_us
     expires_s = body.expiration_time
     if body.time_in_force == "good_till_canceled":
-        if expires_s is None or not execution.deadline_us <= expires_s * US_PER_S < ends_us + US_PER_S:
-            found.append(f"9: order {name} is sent with expiration {expires_s}, its execution is over at {ends_us} us")
+        found += _wrong_expiration(f"{name} is sent", expires_s, execution, lives_until_us)
     elif expires_s is not None:
         found.append(f"9: order {name} is {body.time_in_force} and sent with an expiration")
     return found + _beyond_the_cap(f"{name} is sent at", body.side, body.price, execution, taker=not body.post_only)
 
 
-def broken_by_amend(request: httpx.Request, name: str, execution: Execution) -> list[str]:
-    """What is wrong with a new price for an order of `execution`."""
+def broken_by_amend(request: httpx.Request, name: str, execution: Execution, lives_until_us: int | None) -> list[str]:
+    """What is wrong with a new price or end for an order of `execution`; `lives_until_us` as in `broken_by_place`."""
     body = msgspec.json.decode(request.content, type=rest.AmendOrder)
     found = []
     if body.expiration_time is not None:  # left out it stays as it is
-        found.append(f"9: order {name} is amended with another expiration")
+        if lives_until_us is None:
+            found.append(f"9: order {name} is amended with another expiration, and there is no lease")
+        found += _wrong_expiration(f"{name} is amended", body.expiration_time, execution, lives_until_us)
     if parse_count(body.count) > execution.target_e2:
         found.append(f"1: order {name} is amended to {body.count} of a target of {execution.target_e2}")
     return found + _beyond_the_cap(f"{name} is amended to", body.side, body.price, execution, taker=True)
+
+
+def _wrong_expiration(what: str, expires_s: int | None, execution: Execution, lives_until_us: int | None) -> list[str]:
+    ends_us = execution.deadline_us + execution.grace_us
+    if expires_s is None or expires_s * US_PER_S >= ends_us + US_PER_S:
+        return [f"9: order {what} with expiration {expires_s}, its execution is over at {ends_us} us"]
+    if lives_until_us is None and expires_s * US_PER_S < execution.deadline_us:
+        return [f"9: order {what} with expiration {expires_s}, before its execution is over at {ends_us} us"]
+    if lives_until_us is not None and expires_s * US_PER_S > lives_until_us:
+        return [f"17: order {what} with expiration {expires_s}, it may outlive its host until {lives_until_us} us"]
+    return []
 
 
 def all_in_e6(price: PriceE4, fees: FeeTerms, *, taker: bool) -> int:

@@ -88,6 +88,7 @@ class Witness:
         self.by_hand: set[str] = set() if before is None else before.by_hand  # of the account's owner
         self.handled: set[str] = set() if before is None else before.handled  # that a third party cancelled
         self.sent: set[str] = set()  # names of orders that were handed over here
+        self.lives_until_us: Callable[[int], int | None] = lambda _: None  # what is sent at that time, at the latest
         self.fence: FenceRules | None = None  # what holds between two machines
         self._is_second = before is not None
         self._names: dict[str, str] = {} if before is None else before._names  # of our orders, by the exchange's ids
@@ -249,9 +250,11 @@ class Witness:
         if now_us >= durable.execution.deadline_us:
             what = "place" if places else "amend"
             self.found(f"9: the {what} of order {name} is sent at or after its execution's deadline")
-        broken = (
-            broken_by_place(request, durable.execution) if places else broken_by_amend(request, name, durable.execution)
-        )
+        lives_until_us = self.lives_until_us(now_us)
+        if places:
+            broken = broken_by_place(request, durable.execution, lives_until_us)
+        else:
+            broken = broken_by_amend(request, name, durable.execution, lives_until_us)
         for line in broken:
             self.found(line)
 

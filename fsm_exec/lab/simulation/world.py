@@ -222,6 +222,13 @@ class World:
         since_us = self.calm_us if self.has_faults else 0
         return process.started_us > 0 and at_us >= since_us and max(at_us, process.started_us) + LOOKED_US < now_us
 
+    @property
+    def fast_us(self) -> int:
+        """By how much the engine's clock is fast at the most: so much later its orders end, and a request may be sent
+        when it has been set right again."""
+        jumps = [each.by_ms * US_PER_MS for _, each in self.scenario.steps if isinstance(each, Jump)]
+        return max(0, *jumps) if jumps else 0
+
     def now_us(self) -> int:
         """The true time."""
         return self.clock.now_us()

@@ -1,6 +1,6 @@
 """The brake of a runaway: an engine that places and amends more often than a minute may hold is halted.
 
-Cancels never count and are never held back. Counted by trio's clock, which nobody puts back.
+Cancels and renewals never count and are never held back. Counted by trio's clock, which nobody puts back.
 """
 
 from __future__ import annotations

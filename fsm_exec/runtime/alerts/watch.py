@@ -27,6 +27,7 @@ from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.runtime.alerts.delivery import AlertDelivery
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.order_lease import HostLease
 
 LOOK_EVERY_S: Final = 1.0
 ORDERS_EVERY_S: Final = 5.0
@@ -37,7 +38,7 @@ MB: Final = 1_000_000
 HOUR_US: Final = 3_600 * US_PER_S
 UP_FOR_US: Final = HOUR_US  # a start after days is not asked at once why nothing happened in them
 WATCHED: Final[frozenset[str]] = frozenset(
-    {"signature", "reads", "stream", "book", "group", "unknown_order", "disk", "idle"}
+    {"signature", "reads", "stream", "book", "group", "unknown_order", "host_lease", "disk", "idle"}
 )
 
 
@@ -106,6 +107,8 @@ class AlertWatch:
         found: dict[tuple[AlertKind, str], str] = {}
         for kind, words in self._engine.health.problems().items():
             found[kind, ""] = words
+        if (lease := self._engine.host_lease).is_stretched:
+            found["host_lease", ""] = _stretched(lease)
         for name, words in self._unknown.items():
             found["unknown_order", name] = words
         if self._free_mb is not None and self._free_mb < self._settings.free_disk_mb:
@@ -217,12 +220,20 @@ class AlertWatch:
             self._delivery.notify_unsaved(alert)
 
 
+def _stretched(lease: HostLease) -> str:
+    return (
+        f"what rests may outlive this host by {lease.in_force_s()} s instead of {lease.wanted_s} s (host_lease_s of "
+        f"[execution]): {lease.orders} orders are live, and the account's write tokens carry no shorter lease"
+    )
+
+
 def _over(kind: AlertKind, subject: str) -> str:
     words = {
         "signature": "the exchange accepts our signature again",
         "reads": "the exchange can be read again",
         "stream": "the exchange's stream is live again",
         "book": "the books that are needed are live again",
+        "host_lease": "what rests outlives this host by no more than host_lease_s again",
         "disk": "the disk of the database has room again",
         "idle": "something happens again",
         "unknown_order": f"it is known what became of the order {subject}",

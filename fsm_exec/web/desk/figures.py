@@ -75,6 +75,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     settling_orders: int
     loose_orders: int
     halt_within_s: int
+    lease_s: int
+    lease_wanted_s: int
+    outlives_s: int | None
     stream_connected: bool
     markets: int
     markets_live: int
@@ -185,6 +188,9 @@ def standing(engine: Engine, now_us: int, *, since: str, version: str, database:
         settling_orders=status.settling_orders,
         loose_orders=status.loose_orders,
         halt_within_s=status.halt_within_s,
+        lease_s=status.lease.in_force_s,
+        lease_wanted_s=status.lease.wanted_s,
+        outlives_s=status.lease.outlives_s,
         stream_connected=status.stream_connected,
         markets=len(feeds),
         markets_live=sum(feed.state == LIVE for feed in feeds),
