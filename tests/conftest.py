@@ -33,6 +33,7 @@ HEAVY_MODULES = (
     "cli/test_demo_crash.py",
     "cli/test_doctor_live.py",
     "cli/test_documents_run.py",
+    "cli/test_host_gone.py",
     "cli/test_plugin_package.py",
     "cli/test_sigkill.py",
     "cli/test_stranger.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import VenueRefused
 from fsm_exec.core.exchange_port import Exchange
@@ -191,6 +192,37 @@ async def test_an_amend_moves_the_order(stage: Stage) -> None:
         assert isinstance(amended, Amended)
         (row,) = (await client.fetch_orders()).orders
         assert (row.order_id, row.price_e4, row.count_e2, row.status) == (answer.order_id, 4_400, 400, "resting")
+
+
+async def test_an_amend_of_the_expiration_alone_keeps_the_place(stage: Stage) -> None:
+    """Price, size and id stay, and so does what is ahead; listing and stream state the new end. A new price loses the
+    place."""
+    at_s = stage.clock.now_us() // 1_000_000 + 90
+    order = stage.order("yes", "0.4500", "5.00", expiration_s=at_s)
+    async with stage.client() as client, stage.watched(client) as watcher:
+        answer = await placed(client, order)
+        amend = AmendOrder(
+            effect_id="e1:98:0",
+            client_order_id=order.client_order_id,
+            order_id=answer.order_id,
+            ticker=order.ticker,
+            outcome="yes",
+            price_e4=order.price_e4,
+            total_e2=order.count_e2,
+        )
+        stage.exchange.apply(stage.ticker, BookDelta("yes", parse_price("0.45"), CountE2(700)))  # others come behind it
+        assert isinstance(await client.amend(replace(amend, expiration_s=at_s + 45)), Amended)
+        (row,) = (await client.fetch_orders()).orders
+        assert (row.price_e4, row.count_e2, row.remaining_e2) == (order.price_e4, 500, 500)
+        assert (row.order_id, row.status, row.expiration_s) == (answer.order_id, "resting", at_s + 45)
+        await watcher.until(lambda: any(each.expiration_s == at_s + 45 for each in watcher.orders))
+        held = stage.exchange.orders[answer.order_id]
+        assert (held.expiration_us, held.ahead_e2) == ((at_s + 45) * 1_000_000, 1_000)
+        assert isinstance(await client.amend(amend), Amended)
+        assert held.expiration_us == (at_s + 45) * 1_000_000, "left out it stays"
+        assert isinstance(await client.amend(replace(amend, price_e4=PriceE4(4_400))), Amended)
+        assert isinstance(await client.amend(amend), Amended)
+        assert held.ahead_e2 == 1_700
 
 
 async def test_refusals_are_told_apart(stage: Stage) -> None:

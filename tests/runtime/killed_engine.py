@@ -104,8 +104,14 @@ class RestartBench:
             await trio.sleep(settle_s)  # the stream has delivered its snapshot
             yield Stage(engine, self.exchange, self.database, self.database, self.wall, self.log)
 
-    async def killed_after(self, work: Callable[[Stage], Any]) -> None:
-        """One engine, killed when `work` has returned."""
+    async def killed_after(
+        self,
+        work: Callable[[Stage], Any],
+        *,
+        down_s: float = DOWN_S,
+        **options: Any,  # noqa: ANN401 - those of open_engine
+    ) -> None:
+        """One engine, killed when `work` has returned; the next one comes `down_s` later."""
         process = ProcessLife()
         exchange, store = (
             LifeBoundProxy(self.exchange, process, self.nursery),
@@ -113,13 +119,13 @@ class RestartBench:
         )
         log = open_log(self.log, self.wall)
         with trio.CancelScope() as scope:
-            async with open_engine(store, exchange, self.wall, log, self.tickers, self.methods) as engine:
+            async with open_engine(store, exchange, self.wall, log, self.tickers, self.methods, **options) as engine:
                 await trio.sleep(1)
                 await work(Stage(engine, self.exchange, self.database, self.database, self.wall, self.log))
                 process.is_alive = False
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
-        await trio.sleep(DOWN_S)
+        await trio.sleep(down_s)
 
     async def stored(self, execution_id: str) -> StoredExecution:
         found = await self.database.load_execution(execution_id)
