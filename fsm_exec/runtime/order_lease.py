@@ -16,6 +16,7 @@ from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.execution.lease import HURRY_PER_MILLE, renewal_due_us
 from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import US_PER_S, ceil_div
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -81,13 +82,14 @@ def carried_s(orders: int, budget: BudgetFacts) -> int:
 
 class RenewalTimer:
     """When one execution is to put off the ends of its orders. It keeps what it reckoned for as long as neither the
-    orders nor the lease have changed: it is asked at every turn of the execution's task."""
+    orders nor the terms nor the lease have changed: it is asked at every turn of the execution's task."""
 
-    __slots__ = ("_children", "_due_us", "_hurry_us", "_lease", "_lease_s", "_not_before_us")
+    __slots__ = ("_children", "_due_us", "_hurry_us", "_lease", "_lease_s", "_not_before_us", "_terms")
 
     def __init__(self, lease: HostLease) -> None:
         self._lease = lease
         self._children: tuple[ChildOrder, ...] | None = None
+        self._terms: MarketTerms | None = None
         self._lease_s: int | None = None
         self._due_us = self._hurry_us = math.inf
         self._not_before_us = 0
@@ -95,8 +97,9 @@ class RenewalTimer:
     def due_us(self, execution: Execution, now_us: int) -> float:
         """Return the wall time at which the next renewal is due; infinity: none is."""
         lease_s = self._lease.in_force_s()
-        if self._children is not execution.children or lease_s != self._lease_s:
-            self._children, self._lease_s = execution.children, lease_s
+        is_known = self._children is execution.children and self._terms is execution.terms
+        if not is_known or lease_s != self._lease_s:
+            self._children, self._terms, self._lease_s = execution.children, execution.terms, lease_s
             self._reckon(execution, lease_s, now_us)
         if self._due_us == math.inf:
             return math.inf

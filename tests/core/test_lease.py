@@ -98,6 +98,15 @@ def test_nothing_is_renewed_before_about_half_of_the_lease_is_over(leased: Drive
     assert LEASE_S * 450_000 <= left_us <= LEASE_S * 550_000
 
 
+def test_directly_after_a_renewal_the_next_one_is_known(leased: Driver) -> None:
+    """Also in the very second to which it put the end: nobody asks again before that."""
+    leased.renew(LEASE_S)
+    leased.fact(AmendAnswered, filled_e2=None, remaining_e2=None)
+    due_us = renewal_due_us(leased.execution, leased.child, LEASE_S, leased.now_us)
+    assert due_us is not None
+    assert leased.now_us < due_us < leased.now_us + LEASE_S * US_PER_S
+
+
 def test_the_last_renewal_goes_to_the_end_of_the_execution(leased: Driver) -> None:
     """Then the order is like any other."""
     step = leased.tell(RenewalDue(at_us=leased.execution.deadline_us - 10 * US_PER_S, lease_s=LEASE_S))

@@ -78,8 +78,9 @@ def renewal_due_us(execution: Execution, child: ChildOrder, lease_s: int | None,
         return None
     if child.state not in ("resting", "partial"):
         return None
-    if expiration_of(execution, child, at_us, lease_s) == expiration_s:
-        return None
+    wanted_s = expiration_of(execution, child, at_us, lease_s)
+    if wanted_s == expiration_s and wanted_s < expiration_within(execution, at_us, lease_s):
+        return None  # after that it would be too dear
     if is_too_far(expiration_s, at_us, lease_s):
         return at_us
     if not is_leased(execution, expiration_s):
