@@ -33,12 +33,12 @@ from tests.soak.month.schedule import Day, days_of
 from tests.soak.month.trading import Trader
 
 SEED = 17
-START_AGAIN_S = 20  # after a process ended, as a supervisor does
+START_AGAIN_S, RETRY_S = 20, 60  # after a process ended, as a supervisor does, and after one that could not begin
 CHECK_H = 23.5
 HOST_LEASE_S = 90
 NEW_KEY_H, DISK_H, FAILOVER_H, BACKUP_H = 10.1, 13.1, 12.7, 21.9
 FILLED_BYTES = 1_000_000
-FREE_DISK_MB, FULL_MIN = 4, 10
+FREE_DISK_MB, FULL_MIN = 4, 90
 LAG_US = 3_000_000  # how old the copy is that another host takes over from
 RISK = RiskLimits(
     max_worst_case_account_dollars=100_000,
@@ -122,7 +122,7 @@ class _Month:
             await life.ended.wait()
             if life.failed is None or life.up.is_set():
                 self._tell(f"process {life.life.number} has ended: {life.life.died_at}, {life.failed}")
-            await trio.sleep(START_AGAIN_S)
+            await trio.sleep(START_AGAIN_S if life.up.is_set() else RETRY_S)
             await self._has_host.wait()
 
     async def _until(self, at_us: int) -> None:
