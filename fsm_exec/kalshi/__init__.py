@@ -8,7 +8,7 @@ How the modules stand to each other, what uses above what is used:
     client
       rest  account  order_groups  markets         the calls of the API
         batches  listings  terms_reader            many orders, whole listings, terms from three reads
-          fee_changes                              what is announced of fees, beside them
+          fee_changes  history                     what is announced of fees; where listings end
         market_terms  fee_plan  translate          the exchange's words into ours, and back
         endpoints  write_outcomes                  a request's outcome as data; the table of what answers prove
         signed_http  http_wire  signing            one signed request, one bounded answer

@@ -1,4 +1,4 @@
-"""Reads the account's orders and fills to the end of the listing (wire/README.md 4.1, 4.2).
+"""Reads the account's orders and fills to the end of the listing (wire/README.md 4.1, 4.2), past the cutoff too.
 
 Rows are decoded one by one. A row of another program that cannot be decoded is left out and logged. A row that is ours,
 or may be, is reported in the listing as unread, with what can be read of it: the other rows stay valid, but what the
@@ -19,6 +19,7 @@ from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import UNREADABLE, Endpoints, decode, log_left_out
+from fsm_exec.kalshi.history import PATHS, History
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import client_bodies, rest
@@ -42,6 +43,7 @@ class Listings:
         self._endpoints = endpoints
         self._wall_us = wall_us
         self._log = log
+        self._history = History(endpoints, wall_us, log)
 
     async def fetch_orders(self, ticker: str | None, since_us: int | None, *, resting: bool) -> OrderListing:
         """Raises VenueError."""
@@ -66,10 +68,16 @@ class Listings:
                         log_left_out(self._log, raw, error)
                 else:
                     rows[row.order_id] = row  # listed twice if it moved between pages: the later row is the newer one
-            self._check_last_page(ORDERS, page.cursor, len(page.orders), unread)
+            self._check_last_page(path, page.cursor, len(page.orders), unread)
             return page.cursor
 
-        await self._endpoints.fetch_pages(ORDERS, query, take, rows=PAGE_ROWS)
+        path = ORDERS
+        await self._endpoints.fetch_pages(path, query, take, rows=PAGE_ROWS)
+        # What rests is never put away.
+        if not resting and await self._history.reaches_past_cutoff("orders", since_us):
+            listed, path = dict(rows), PATHS["orders"]
+            await self._endpoints.fetch_pages(path, query, take, rows=PAGE_ROWS)
+            rows.update(listed)  # in both, a row of the normal listing is the newer one
         self._check_not_future(as_of_us)
         return OrderListing(as_of_us=as_of_us, orders=tuple(rows.values()), unread=tuple(unread))
 
@@ -88,11 +96,18 @@ class Listings:
                 except Malformed as error:
                     self._add_unread(unread, UnreadRow(order_id=_order_in(raw), why=str(error)))
                 else:
-                    rows[row.order_id, row.fill_id] = row
-            self._check_last_page(FILLS, page.cursor, len(page.fills), unread)
+                    if path == FILLS or order_id in (None, row.order_id):  # the other knows no such filter
+                        rows[row.order_id, row.fill_id] = row
+            self._check_last_page(path, page.cursor, len(page.fills), unread)
             return page.cursor
 
-        await self._endpoints.fetch_pages(FILLS, query, take, rows=PAGE_ROWS)
+        path = FILLS
+        await self._endpoints.fetch_pages(path, query, take, rows=PAGE_ROWS)
+        if await self._history.reaches_past_cutoff("fills", since_us):
+            listed, path = dict(rows), PATHS["fills"]
+            query.pop("order_id", None)
+            await self._endpoints.fetch_pages(path, query, take, rows=PAGE_ROWS)
+            rows.update(listed)
         self._check_not_future(as_of_us)
         return FillListing(as_of_us=as_of_us, fills=tuple(rows.values()), unread=tuple(unread))
 

@@ -161,7 +161,8 @@ class Confirmer:
         orders = listed[ticker]
         row = row_of(child, ticker, orders)
         ids = dict.fromkeys((*order_ids(child, row), *self._names.ids_of(child.client_order_id)))
-        fills = [await self._exchange.fetch_fills(ticker, order_id) for order_id in ids]
+        since_us = execution.begun_us - OVERLAP_US
+        fills = [await self._exchange.fetch_fills(ticker, order_id, since_us=since_us) for order_id in ids]
         found = prove(execution, child, orders, fills, doubt.since_us, self._wall.now_us(), lambda _: None)
         if not isinstance(found, OrderProven):
             return found or ""

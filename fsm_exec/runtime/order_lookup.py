@@ -173,7 +173,8 @@ class OrderLookup:
                 if answer is not None and not (late and child.suspicion is not None):
                     inbox.offer(answer)
         row = None if listing is None else row_of(child, execution.terms.ticker, listing)
-        fills = [await exchange.fetch_fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
+        ids, since_us = order_ids(child, row), execution.begun_us - OVERLAP_US
+        fills = [await exchange.fetch_fills(execution.terms.ticker, name, since_us=since_us) for name in ids]
         if late and listing is not None:
             rests = row if self._target.ends_regardless else zombie_row(child, execution.terms.ticker, listing)
             if rests is not None and rests.status == "resting":

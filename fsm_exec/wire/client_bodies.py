@@ -184,6 +184,13 @@ class SeriesBody(msgspec.Struct, kw_only=True):
     series: Series
 
 
+class HistoricalCutoff(msgspec.Struct, kw_only=True):
+    """Orders that ended, and trades that were made, before these times are in the historical listings alone."""
+
+    orders_updated_ts: str | None = None
+    trades_created_ts: str | None = None
+
+
 class EventFeeChange(msgspec.Struct, kw_only=True):
     """An announced change of what an event overrides of its series' fees. Both null: it overrides nothing any more."""
 

@@ -52,16 +52,20 @@ ORDER_ID = "e5d8a5a0-0000-4000-8000-000000000001"
 TICKER = "KXA-26OCT01-T50.99"
 
 
+LONG_AGO = "2020-01-01T00:00:00Z"
 ANNOUNCED: dict[str, dict[str, object]] = {
     "/trade-api/v2/series/fee_changes": {"series_fee_change_arr": []},
     "/trade-api/v2/events/fee_changes": {"event_fee_changes": [], "cursor": ""},
+    "/trade-api/v2/historical/cutoff": {"orders_updated_ts": LONG_AGO, "trades_created_ts": LONG_AGO},
+    "/trade-api/v2/historical/orders": {"orders": [], "cursor": ""},
+    "/trade-api/v2/historical/fills": {"fills": [], "cursor": ""},
 }
 
 
 class Network(httpx.AsyncBaseTransport):
     """Answers each request with the next prepared answer (the last one for ever), or raises it; keeps the requests.
-    What is announced of fees is read beside all else, so it has answers and a count of its own: nothing is, unless
-    `announced` says so (a body, or a status)."""
+    What is announced of fees, and what is past the cutoff, is read beside all else, so it has answers and a list of its
+    own: there is none of it, unless `announced` says so (a body, or a status)."""
 
     def __init__(self) -> None:
         self.announced: dict[str, dict[str, object] | int] = {**ANNOUNCED}

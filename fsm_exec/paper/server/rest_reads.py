@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from fsm_exec.paper.server import account_reads
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.latency_gateway import LatencyGateway
@@ -53,8 +55,8 @@ class MemberReads:
             Read("/portfolio/orders/{order_id}/queue_position", "GetOrderQueuePosition", self._queue_position),
             Read("/portfolio/order_groups", "GetOrderGroups", self._groups),
             Read("/portfolio/order_groups/{group_id}", "GetOrderGroup", self._group),
-            Read("/historical/fills", "GetFillsHistorical", lambda a: self._nothing(a, "fills")),
-            Read("/historical/orders", "GetHistoricalOrders", lambda a: self._nothing(a, "orders")),
+            Read("/historical/fills", "GetFillsHistorical", partial(self._fills, past=True)),
+            Read("/historical/orders", "GetHistoricalOrders", partial(self._orders, past=True)),
             Read("/historical/positions", "GetHistoricalPositions", self._old_positions),
         ]
 
@@ -71,11 +73,6 @@ class MemberReads:
 
     def _transfers(self, kind: str, params: RequestParams) -> object:
         return member_reads.transfers_page(params.account, params.page(limit_max=TRANSFERS_MAX), kind)
-
-    def _nothing(self, params: RequestParams, name: str) -> object:
-        """Nothing is ever moved to history."""
-        params.page()
-        return {name: [], "cursor": ""}
 
     def _old_positions(self, params: RequestParams) -> object:
         params.page()
@@ -101,15 +98,15 @@ class MemberReads:
         found = member_reads.settlements_page(self._exchange, account, params.page(), until_us)
         return self._gateway.falsify_account("settlements", found)
 
-    def _orders(self, params: RequestParams) -> object:
-        page = params.page("resting", "canceled", "executed")
-        found = member_reads.orders_page(self._exchange, self._gateway.account_view(params.account), page)
+    def _orders(self, params: RequestParams, *, past: bool = False) -> object:
+        page = params.page() if past else params.page("resting", "canceled", "executed")
+        found = member_reads.orders_page(self._exchange, self._gateway.account_view(params.account), page, past=past)
         return self._gateway.falsify_listing("orders", found)
 
-    def _fills(self, params: RequestParams) -> object:
-        return self._gateway.falsify_listing(
-            "fills", member_reads.fills_page(self._gateway.account_view(params.account), params.page())
-        )
+    def _fills(self, params: RequestParams, *, past: bool = False) -> object:
+        page = replace(params.page(), order_id=None) if past else params.page()  # which knows no such filter
+        found = member_reads.fills_page(self._exchange, self._gateway.account_view(params.account), page, past=past)
+        return self._gateway.falsify_listing("fills", found)
 
     def _order(self, params: RequestParams) -> object:
         return member_reads.order_of(self._exchange, params.account, params.uuid("order_id"))

@@ -43,10 +43,13 @@ class PositionsPage(msgspec.Struct, kw_only=True):
     cursor: str
 
 
-def orders_page(exchange: Exchange, account: Account, page: Page) -> rest.OrdersPage:
+def orders_page(exchange: Exchange, account: Account, page: Page, *, past: bool = False) -> rest.OrdersPage:
+    """Orders on one side of the cutoff: those that rest, or ended since; `past`: those that ended before."""
+
     def wanted(order: Order) -> bool:
         return (
-            page.names(order.ticker)
+            (order.status != "resting" and order.updated_us < exchange.archived_until_us) == past
+            and page.names(order.ticker)
             and _of_event(exchange, order.ticker, page)
             and (page.status is None or order.status == page.status)
             and page.within(order.created_us)
@@ -63,10 +66,13 @@ def order_of(exchange: Exchange, account: Account, order_id: str) -> rest.OrderB
     return rest.OrderBody(order=serializers.order_body(order, account.user_id))
 
 
-def fills_page(account: Account, page: Page) -> rest.FillsPage:
+def fills_page(exchange: Exchange, account: Account, page: Page, *, past: bool = False) -> rest.FillsPage:
+    """Fills on one side of the cutoff: those made since, or before it."""
+
     def wanted(fill: FillRecord) -> bool:
         return (
-            (page.order_id is None or fill.order.order_id == page.order_id)
+            (fill.at_us < exchange.archived_until_us) == past
+            and (page.order_id is None or fill.order.order_id == page.order_id)
             and page.names(fill.order.ticker)
             and page.within(fill.at_us)
         )

@@ -229,7 +229,8 @@ def schedule_body(exchange: Exchange) -> dict[str, object]:
 
 
 def cutoff_body(exchange: Exchange) -> dict[str, object]:
-    """Nothing is ever moved to history here: the cutoff lies before everything."""
+    """Nothing is moved to history by itself: the cutoff lies before everything until orders and fills are put away."""
     opened_us = min((market.opened_us for market in exchange.markets.values()), default=exchange.timeline.now_us())
     at = rfc3339(opened_us)
-    return {"market_settled_ts": at, "trades_created_ts": at, "orders_updated_ts": at}
+    put_away = rfc3339(max(opened_us, exchange.archived_until_us))
+    return {"market_settled_ts": at, "trades_created_ts": put_away, "orders_updated_ts": put_away}

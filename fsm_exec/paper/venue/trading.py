@@ -44,6 +44,7 @@ class Trading:
         self.settlement = Settlement(self.accounts)
         self.incentives = Incentives(timeline, self.markets, self.accounts, self.trades, self._credit)
         self.ids = Ids(seed)
+        self.archived_until_us = 0  # what ended before it is only in the historical listings
         self.fees = FeeSchedule(timeline, self.publisher, self.markets, self.accounts, self.ids)
         self._traded_groups: dict[str, OrderGroup] = {}  # groups that traded in the running step
 
