@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -85,6 +86,18 @@ def test_commands_that_are_named_exist_with_their_options(document: Document) ->
     """Those of `fsm-exec` as its own parser knows them; modules and tests that are to be run are there."""
     wrong = [f"{' '.join(command)}: {why}" for command in document.commands() if (why := fault_of(command))]
     assert wrong == []
+
+
+def test_the_container_is_made_of_what_there_is() -> None:
+    """What its file copies exists, and the commands it runs are taken by the program."""
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    copied = [word for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for word in line.split()]
+    assert copied
+    assert [word for word in copied if not (ROOT / word).exists()] == []
+    commands = [json.loads(words) for words in re.findall(r"CMD (\[.*\])$", text, re.MULTILINE)]
+    assert len(commands) == 2
+    for words in commands:
+        assert fault_of_click(cli, words[1:] if words[0] == "fsm-exec" else words) is None
 
 
 @ALL
