@@ -60,6 +60,11 @@ GROUPS: Final = {
             "Take new work again after a halt; with EXECUTION_ID take up a quarantined execution again.",
         ),
         "serve": Place("daemon.serve", "serve", "Work orders for whoever holds the token, until a signal."),
+        "standby": Place(
+            "daemon.standby",
+            "standby",
+            "Follow the engine of another host, and take its work over when it is gone.",
+        ),
     },
     "Look": {
         "top": Place(

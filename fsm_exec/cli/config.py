@@ -29,6 +29,7 @@ from fsm_exec.recordings.tape_writer import TapeSettings
 from fsm_exec.runtime.archivist import ArchiveSettings
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.order_lease import LeaseSettings
+from fsm_exec.standby.settings import StandbySettings
 
 CONFIG_VARIABLE: Final = "FSM_EXEC_CONFIG"
 FILE_NAME: Final = "config.toml"
@@ -84,6 +85,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     telemetry: TelemetrySettings = TelemetrySettings()
     tapes: TapeSettings = TapeSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    standby: StandbySettings = StandbySettings()
     execution: LeaseSettings = LeaseSettings()
     log: LogSettings = LogSettings()
 

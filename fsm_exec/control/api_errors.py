@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from fsm_exec.core.errors import (
     ExecError,
     LocalError,
+    NotNoted,
     OverCapacity,
     RiskRefused,
     SaveRefused,
@@ -139,6 +140,8 @@ def refusal_of(error: ExecError) -> Refusal:
             return Refusal(500, "not_saved", f"the database did not take it, nothing was accepted: {error}")
         case StoreFailed():
             return Refusal(500, "store_failed", f"the database failed and the engine halts: {error}")
+        case NotNoted():
+            return degraded(str(error))
         case OverCapacity():
             return Refusal(429, "capacity", str(error))
         case LocalError():

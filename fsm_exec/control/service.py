@@ -66,6 +66,7 @@ from fsm_exec.runtime.alerts.delivery import AlertDelivery
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.status import reported_state
+from fsm_exec.standby.lost_keys import describe_lost
 from fsm_exec.store import SqliteStore
 from fsm_exec.store.reads.api_queries import Filter
 
@@ -179,6 +180,9 @@ class Control:
                         f"({earlier.execution_id}); use a new key"
                     )
                 return await self._accepted_earlier(key, earlier.execution_id)
+            lost = await self._store.load_lost(key)
+            if lost is not None:
+                raise api_errors.conflict(describe_lost(lost))
             request = await build()
             try:
                 return await self._accept(request)

@@ -15,6 +15,7 @@ ExecError
           - SaveRefused        a definite no for one save: its execution is quarantined, the store goes on
           - DatabaseLost       the database is not where it was opened: the engine halts and saves nothing more
       - OverCapacity       a submission that could not be ended in time: it is refused
+      - NotNoted           a submission that could not be noted for the standby: it is refused
       - ServiceFailed      a task the engine cannot do without ended: the engine halts
           - Fenced             another engine has taken over: this one stops
   x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.exchange_port)
@@ -102,6 +103,10 @@ class StoreFailed(LocalError):
 
 class OverCapacity(LocalError):
     """Accepted, it could not be ended in time: the exchange lets us write too little for all there would be."""
+
+
+class NotNoted(LocalError):
+    """A submission that could not be noted beside the lease record: it might be lost with this host, unseen."""
 
 
 class SaveRefused(StoreFailed):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 from msgspec.structs import replace
@@ -66,6 +66,18 @@ CANCEL_DURABLE_WITHIN_S = (
 CANCEL_POLL_S = 0.01
 
 
+class AcceptanceNotes(Protocol):
+    """Notes of what is accepted, outside of the database: a copy of that may be behind."""
+
+    async def note(self, execution_id: str, request: ExecutionRequest) -> None:
+        """Note what is about to be accepted; return once that is durable. Raises NotNoted."""
+        ...
+
+    async def forget(self, request: ExecutionRequest) -> None:
+        """Forget it: it was not accepted."""
+        ...
+
+
 class Engine:
     """Made by `lifespan.open_engine`. `actors` are at work, `ended` the newest that have ended and are measured."""
 
@@ -99,6 +111,7 @@ class Engine:
         self._recovery = Recovery(services, markets, methods, self._supervisor, self._ended, self._halt_for)
         self.account: Account | None = None  # given by `lifespan.open_engine`
         self.groups: EpochGroups | None = None  # the same
+        self.notes: AcceptanceNotes | None = None  # given by the daemon, where a standby follows
         self.status_left = self.status()  # as it stood when `drain` stopped waiting
 
     # Operations of its owner.
@@ -200,8 +213,12 @@ class Engine:
         try:
             save = save_of(None, event, first)
             edge = edge_figures(request.edge, self.volume_24h(request.ticker))
+            if self.notes is not None:
+                await self.notes.note(execution_id, request)
             await self._services.store.save(replace(save, submission=request.submission, edge=edge))
         except SaveRefused:
+            if self.notes is not None:
+                await self.notes.forget(request)
             raise
         except StoreFailed as failure:
             self._halt_for(failure)
@@ -348,6 +365,10 @@ class Engine:
     def losses(self) -> list[str]:
         """What the database had acknowledged and did not have at the start, one line each. Complete once it runs."""
         return list(self._recovery.losses)
+
+    def report_loss(self, loss: str) -> None:
+        """Report one more loss."""
+        self._recovery.losses.append(loss)
 
     def status(self) -> EngineStatus:
         """Return the state of the engine and of all orders."""

@@ -20,7 +20,7 @@ from fsm_exec.core.errors import VenueError, VenueRefused
 from fsm_exec.core.text import one_line
 from fsm_exec.runtime.clock import WallClock
 
-Kind: TypeAlias = Literal["signature", "reads", "stream", "book", "group"]
+Kind: TypeAlias = Literal["signature", "reads", "stream", "book", "group", "lease"]
 READ_GRACE_US: Final = 6_000_000  # one answer that did not come is no state: the listing is read again after 5 s
 STREAM_GRACE_US: Final = 5_000_000  # a connection is lost and found again
 BOOK_GRACE_US: Final = 15_000_000
@@ -63,6 +63,7 @@ class Health:
         self._stream_error: Callable[[], str | None] = _nothing
         self._books: Callable[[], Iterable[tuple[str, str]]] = tuple
         self.group_problem: Callable[[], str | None] = _nothing  # why nothing can be placed, for want of a group
+        self.why_no_lease: Callable[[], str | None] = _nothing  # set by the daemon, where a standby follows
         self._since_us: dict[str, int] = {}  # since when it is so, for what is checked once a second
         self._periods: deque[DegradedPeriod] = deque(maxlen=PERIODS_KEPT)
 
@@ -183,6 +184,8 @@ class Health:
             if now_us - since_us >= READ_GRACE_US:
                 yield "reads", f"the exchange's {listing} cannot be read: {words}"
                 break
+        if (why := self.why_no_lease()) is not None:
+            yield "lease", one_line(why)[:WORDS_MAX]
         silence = self._why_silent()
         if self._has_lasted("stream", silence is not None, now_us, STREAM_GRACE_US):
             yield (

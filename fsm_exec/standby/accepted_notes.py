@@ -7,10 +7,16 @@ does not know is a submission that was lost in the lag. A note that a copy has i
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from fsm_exec.core.errors import ExecError, NotNoted
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import format_count
+from fsm_exec.runtime.submission import ExecutionRequest
 from fsm_exec.standby.places.place import Place
 
 FOLDER: Final = "keys"
@@ -46,16 +52,52 @@ async def delete_note(place: Place, key: str) -> None:
     await place.delete(note_name(key))
 
 
-async def load_notes(place: Place) -> list[AcceptedNote]:
-    """Load all notes, the oldest first. One that cannot be read is left out: it was never whole, so nothing was sent
+async def load_note(place: Place, name: str) -> AcceptedNote | None:
+    """Load a note by its name; None for one that is gone, or cannot be read: it was never whole, so nothing was sent
     for it. Raises PlaceUnreachable."""
-    found = []
-    for name in await place.load_names(FOLDER):
-        stored = await place.load(name)
-        if stored is None:
-            continue
-        try:
-            found.append(msgspec.json.decode(stored.content, type=AcceptedNote))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            continue
+    stored = await place.load(name)
+    if stored is None:
+        return None
+    try:
+        return msgspec.json.decode(stored.content, type=AcceptedNote)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+async def load_notes(place: Place) -> list[AcceptedNote]:
+    """Load all notes, the oldest first. Raises PlaceUnreachable."""
+    found = [note for name in await place.load_names(FOLDER) if (note := await load_note(place, name)) is not None]
     return sorted(found, key=lambda note: (note.noted_at, note.execution_id))
+
+
+class KeyNotes:
+    """Notes what the engine of a database accepts; implements `runtime.engine.AcceptanceNotes`."""
+
+    def __init__(self, place: Place, instance: str, wall_us: Callable[[], int]) -> None:
+        self._place, self._instance, self._wall_us = place, instance, wall_us
+
+    async def note(self, execution_id: str, request: ExecutionRequest) -> None:
+        """Note what is about to be accepted, if it has a key. Raises NotNoted."""
+        if request.submission is None:
+            return
+        note = AcceptedNote(
+            key=request.submission.key,
+            execution_id=execution_id,
+            instance=self._instance,
+            ticker=request.ticker,
+            outcome=request.outcome,
+            quantity=format_count(request.target_e2),
+            noted_at=to_iso(self._wall_us()),
+        )
+        try:
+            await save_note(self._place, note)
+        except ExecError as error:
+            raise NotNoted(
+                f"it cannot be noted for the standby, and might be lost with this host: {error}; try again"
+            ) from error
+
+    async def forget(self, request: ExecutionRequest) -> None:
+        """Delete the note of what was not accepted. What stays is found out by the next start."""
+        if request.submission is not None:
+            with suppress(ExecError):
+                await delete_note(self._place, request.submission.key)

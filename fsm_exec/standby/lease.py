@@ -167,12 +167,14 @@ class Lease:
             raise LeadershipUnknown(f"{leader.holder} leads since term {leader.term}")
 
     async def load_groups(self) -> Sequence[str]:
-        """Load the ids of all order groups that were noted, the oldest first. Raises LeadershipUnknown."""
+        """Load the ids of the order groups that were noted in the terms before ours, the oldest first: of those of our
+        own one may be noted already when this is asked. Raises LeadershipUnknown."""
         try:
             names = await self._place.load_names(GROUPS)
         except PlaceUnreachable as error:
             raise LeadershipUnknown(str(error)) from error
-        return [name.rpartition("/")[2].partition("-")[2] for name in names]
+        noted = [name.rpartition("/")[2].partition("-") for name in names]
+        return [group_id for term, _, group_id in noted if int(term) < self.term]
 
     def trouble(self) -> str | None:
         """Return why the lease is not renewed now, for people; None: it is."""

@@ -42,6 +42,7 @@ from fsm_exec.store.epoch_jobs import (
     epoch_rows,
 )
 from fsm_exec.store.journal_steps import encode_step_fills
+from fsm_exec.store.standby_jobs import STANDBY_ORDER, BeatSave, LostSave, StandbyJob, standby_rows
 from fsm_exec.store.statements import Row, insert_into, put_into
 
 FIRST_SEQ = 1
@@ -125,6 +126,7 @@ Job: TypeAlias = (
     | AccountJob
     | AlertJob
     | EpochJob
+    | StandbyJob
 )
 
 _IDENTITY = (  # what an execution was accepted as: written once, with its first save
@@ -304,6 +306,7 @@ ORDER = (
     *ACCOUNT_ORDER,
     *ALERT_ORDER,
     *EPOCH_ORDER,
+    *STANDBY_ORDER,
 )
 ANY_NUMBER = frozenset({CLEAR_PARTS}) | ANY_NUMBER_OF_EPOCHS
 """Statements whose rows may change any number of rows each; of all others each changes exactly one."""
@@ -357,6 +360,8 @@ def rows_of(job: Job) -> Iterator[Row]:
             yield SET_HALT, (None if why is None else to_iso(at_us),)
         case AlertsSave() | DeliveriesSave() | AlertsSettled() | DeleteAlerts():
             yield from alert_rows(job)
+        case BeatSave() | LostSave():
+            yield from standby_rows(job)
         case _:
             yield from account_rows(job)
 

@@ -42,6 +42,7 @@ from fsm_exec.core.errors import DatabaseLost, UserError
 from fsm_exec.core.journal.rows import (
     ExecutionSave,
     JournalRow,
+    LostSubmission,
     MethodRow,
     OrderOwner,
     RefusedRow,
@@ -92,7 +93,9 @@ from fsm_exec.store.reads import (
     profit_queries,
     recovery,
     reservation_reads,
+    standby_reads,
 )
+from fsm_exec.store.standby_jobs import BeatSave, LostSave
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
 T = TypeVar("T")
@@ -402,6 +405,25 @@ class SqliteStore:
         """Load what was accepted under a key. Raises UserError if it is in an archive that cannot be read."""
         load, path = archived_lists.load_submission, self._opened.path
         return await self._read(functools.partial(load, database=path, key=key))
+
+    async def save_beat(self, at: str) -> None:
+        """Leave a sign of life: a copy of this database shows by it how old it is."""
+        await self._writer.save(BeatSave(at))
+
+    async def knows_key(self, key: str) -> bool:
+        """Whether something was accepted under a key, or was reported as lost with another host."""
+        return await self._read(functools.partial(standby_reads.knows_key, key=key))
+
+    async def save_lost(self, rows: Sequence[LostSubmission]) -> None:
+        await self._writer.save(LostSave(tuple(rows)))
+
+    async def load_lost(self, key: str) -> LostSubmission | None:
+        """Load what was lost with another host under a key, if something was."""
+        return await self._read(functools.partial(standby_reads.load_lost, key=key))
+
+    async def load_all_lost(self) -> list[LostSubmission]:
+        """Load all that was lost with other hosts, the newest first."""
+        return await self._look(standby_reads.load_all_lost)
 
     async def count_unfinished(self) -> int:
         return await self._read(api_queries.count_unfinished)

@@ -45,7 +45,7 @@ def complete_in(shell: str, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (("sta",), ["status"]),
+        (("sta",), ["standby", "status"]),
         (("methods", "a"), ["add"]),
         (("list", "--sta"), ["--state"]),
         (("list", "--state", "fi"), ["filled"]),

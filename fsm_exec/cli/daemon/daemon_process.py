@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
@@ -31,6 +31,7 @@ from fsm_exec.cli.daemon.narration import (
     describe_stop,
 )
 from fsm_exec.cli.daemon.narrator import Narrator, standing_of
+from fsm_exec.cli.daemon.pair import Pair, PairSetup
 from fsm_exec.cli.daemon.service_manager import ServiceManager, say_alive_for_ever, standing_line
 from fsm_exec.cli.database.instance import draw_instance
 from fsm_exec.cli.database.methods import method_finder, save_shipped_methods, say_broken_packages
@@ -47,7 +48,10 @@ from fsm_exec.control.open_orders import describe_open_orders
 from fsm_exec.control.server import run_server, url_of
 from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.core.alerts.channel_port import Channel
+from fsm_exec.core.errors import ExecError
+from fsm_exec.core.leadership import SoleEngine
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.recordings.kept import tapes_directory
 from fsm_exec.runtime.alerts.delivery import open_delivery
@@ -88,6 +92,7 @@ class DaemonParts:
     collector: Collector | None
     load_key: Callable[[], NamedKey]
     lock_key: Callable[[str], None]
+    pair: PairSetup | None = None
 
 
 class DaemonReady(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,15 +151,20 @@ class DaemonProcess:
         log = open_log(parts.log_file, wall)
         watchers = Watchers(wall.now_us)
         async with AsyncExitStack() as stack:
+            takeover = parts.pair is not None and parts.pair.replaces_another
             opening = open_live_store(
                 parts.database,
                 draw_instance=draw_instance,
                 at_us=parts.since_us,
                 tell=lambda line: say(f"fsm-exec: {line}", err=True),
+                takeover=takeover,
             )
             store = await stack.enter_async_context(opening)
             await store.bind(parts.account.account_name)
             store.listen(watchers.notify)
+            pair = None if parts.pair is None else Pair(parts.pair, store, parts.database, wall, log)
+            if pair is not None:
+                await pair.begin()
             await save_shipped_methods(store, wall.now_us())
             say_broken_packages()
             alerts = AlertSetup(
@@ -178,12 +188,18 @@ class DaemonProcess:
                     other_engine_is_gone=parts.other_engine_is_gone,
                     wait=False,
                     risk=parts.account.config.risk_limits(),
-                    fence=FenceSettings(contracts_in_15_s=parts.account.config.limits.contracts_in_15_s),
                     tapes=self._tape_setup(),
+                    fence=FenceSettings(
+                        contracts_in_15_s=parts.account.config.limits.contracts_in_15_s,
+                        leadership=SoleEngine() if pair is None else pair.lease,
+                    ),
+                    takeover=takeover,
                     host_lease_s=parts.account.config.execution.host_lease_s,
                 )
             )
             engine = session.engine
+            if pair is not None:
+                pair.attach(engine)
             if was_halted:  # before any execution is recovered: none of them may place anything first
                 engine.halt("halted before this start")
             self._is_up = True
@@ -193,6 +209,9 @@ class DaemonProcess:
             limits, reads = parts.account.config.limits, session.client
             control = Control(engine, store, wall, watchers, limits, self._info(), find_method, reads, delivery)
             session.nursery.start_soon(control.markets.close_idle)
+            if pair is not None:
+                session.nursery.start_soon(pair.lead, engine.stop_fenced)
+                session.nursery.start_soon(self._report_lost, pair, engine, reads)
             archive = parts.account.config.archive
             session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)
             watch = AlertWatch(engine, store, delivery, alerts.settings, parts.database, wall, log)
@@ -226,6 +245,12 @@ class DaemonProcess:
             lambda line: say(f"fsm-exec: {line}", err=True),
             log,
         )
+
+    @staticmethod
+    async def _report_lost(pair: Pair, engine: Engine, exchange: KalshiClient) -> None:
+        with suppress(ExecError):  # what made the start fail is said elsewhere
+            await engine.wait_running()
+            await pair.report_lost(engine, exchange)
 
     def _tape_setup(self) -> TapeSetup | None:
         """Say how frames are kept; None: the configuration wants none. A database on the same disk halts the engine

@@ -11,14 +11,17 @@ import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import trio
 
 from fsm_exec.cli.alert_channels import open_channels
+from fsm_exec.cli.config import LoadedConfig
 from fsm_exec.cli.daemon.account import load_account
 from fsm_exec.cli.daemon.daemon_process import DaemonParts, DaemonProcess, OnStop
 from fsm_exec.cli.daemon.key_watch import NamedKey
+from fsm_exec.cli.daemon.pair import PairSetup
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.logs.journal import is_journal
 from fsm_exec.cli.output import say
@@ -32,6 +35,7 @@ from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.environment import Environment
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
+from fsm_exec.standby.settings import open_place
 from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 
@@ -66,6 +70,9 @@ PRIMARY = 0  # the subaccount of an account without any
     help="journald: lines of the log go to standard error too, in words, each with its priority.  [default: journald "
     "where standard error is systemd's journal]",
 )
+@click.option("--lease", metavar="URL", help="Where the lease record of a pair is.  [default: as configured, none]")
+@click.option("--without-lease", is_flag=True, help="Work without the lease record: no other engine leads, you know.")
+@click.option("--take-over", is_flag=True, help="Replace the engine that the lease record names: end its orders first.")
 @click.option("--json", "as_json", is_flag=True, help="Say that it is ready in one JSON line.")
 def serve(
     config: Path | None,
@@ -78,17 +85,64 @@ def serve(
     other_engine_is_gone: str | None,
     no_page: bool,
     log_format: str | None,
+    lease: str | None,
+    without_lease: bool,
+    take_over: bool,
     as_json: bool,
 ) -> None:
     """Work orders for whoever holds the token, until a signal."""
     if no_page and page_port is not None:
         raise UserError("--no-page and --page-port exclude each other; give one of them")
     account = load_account(config, paper)
+    settings = account.config.standby
+    where = settings.lease if lease is None else lease
+    if without_lease and (take_over or lease is not None):
+        raise UserError("--without-lease excludes --lease and --take-over; give one of them")
+    if take_over and not where:
+        raise UserError("--take-over needs a lease record: give --lease, or lease in the table [standby]")
+    pair = None
+    if where and not without_lease:
+        pair = PairSetup(place=open_place(where), lease_s=settings.lease_s, take_over=take_over)
+    run_daemon(
+        config=config,
+        paper=paper,
+        account=account,
+        db=db,
+        port=port,
+        page_port=page_port,
+        token_file=token_file,
+        on_stop=on_stop,
+        other_engine_is_gone=other_engine_is_gone,
+        no_page=no_page,
+        log_format=log_format,
+        as_json=as_json,
+        pair=pair,
+    )
+
+
+def run_daemon(
+    *,
+    config: Path | None,
+    paper: str | None,
+    account: LoadedConfig,
+    db: Path | None,
+    port: int,
+    page_port: int | None,
+    token_file: Path | None,
+    on_stop: OnStop,
+    other_engine_is_gone: str | None,
+    no_page: bool,
+    log_format: str | None,
+    as_json: bool,
+    pair: PairSetup | None,
+) -> NoReturn:
+    """Run the daemon to its end, and exit. `account` is what `config` or `paper` leads to. Raises what the command
+    does."""
     key = SigningKey.load(account.key_path)
     name = account.exchange.name
     since_us = system_us()
     since = to_iso(since_us)
-    database = _database(db, account.account_name)
+    database = choose_database(db, account.account_name)
     if token_file is None:
         ensure_directory(token_path().parent)
     token_file = Path(os.path.abspath(token_path() if token_file is None else token_file))
@@ -137,6 +191,7 @@ def serve(
             collector=collector,
             load_key=lambda: _load_key(config, paper, account.exchange),
             lock_key=lock_key,
+            pair=pair,
         )
         code = trio.run(DaemonProcess(parts).run)
     sys.exit(code)
@@ -150,7 +205,7 @@ def _load_key(config: Path | None, paper: str | None, exchange: Environment) -> 
     return NamedKey(account.config.api_key_id, SigningKey.load(account.key_path))
 
 
-def _database(wanted: Path | None, environment: str) -> Path:
+def choose_database(wanted: Path | None, environment: str) -> Path:
     """Return the database's real path. Raises UserError."""
     path = database_path(environment) if wanted is None else wanted
     if wanted is None:

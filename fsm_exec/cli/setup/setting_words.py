@@ -26,6 +26,7 @@ TABLES: Final = {
     "telemetry": "Where a span of each execution is sent; without an endpoint, nowhere.",
     "tapes": "The frames of worked markets, kept to play them again.",
     "archive": "When what is over moves into archives.",
+    "standby": "A second host that takes over. Both hosts have the same table.",
     "log": "How much is kept of the log beside the database.",
 }
 
@@ -80,6 +81,9 @@ SETTINGS: Final = {
     "tapes.max_mb": Words("of all together; the oldest go first"),
     "tapes.keep_days": Words("then they are deleted"),
     "archive.after_days": Words("after an execution's end", "90"),
+    "standby.lease": Words("a directory that both hosts see; without it there is no other host", '"file:///mnt/pair"'),
+    "standby.lease_s": Words("without a sign of life for so long, the standby takes over"),
+    "standby.replica": Words("what Litestream writes and the standby follows", '"file:///mnt/pair/replica"'),
     "log.max_mb": Words("a larger file is renamed and a new one begun"),
     "log.keep": Words("renamed ones; the oldest goes"),
 }

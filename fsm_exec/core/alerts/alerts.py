@@ -27,6 +27,8 @@ AlertKind: TypeAlias = Literal[
     "book",
     "group",
     "host_lease",
+    "lease",
+    "lost",
     "disk",
     "database",
     "failure",

@@ -84,6 +84,22 @@ class SubmissionRow(msgspec.Struct, frozen=True, gc=False):
     request: bytes
 
 
+class LostSubmission(msgspec.Struct, frozen=True, gc=False):
+    """A row of `lost_submissions`: what an engine on another host accepted under a key and this database does not have.
+    `accepted_as` is the execution's id there. `bought`: contracts that the exchange executed for it, decimal; None: not
+    known. Times are ISO 8601 UTC."""
+
+    key: str
+    accepted_as: str
+    instance: str
+    ticker: str
+    outcome: str
+    quantity: str
+    noted_at: str
+    bought: str | None
+    reported_at: str
+
+
 class EdgeFigures(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a row of `edges` says beside the order: the model's figures, if there was an edge, and the contracts traded
     in 24 hours as the exchange last said. Decimal strings; None is unknown."""

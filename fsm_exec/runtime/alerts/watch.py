@@ -38,7 +38,7 @@ MB: Final = 1_000_000
 HOUR_US: Final = 3_600 * US_PER_S
 UP_FOR_US: Final = HOUR_US  # a start after days is not asked at once why nothing happened in them
 WATCHED: Final[frozenset[str]] = frozenset(
-    {"signature", "reads", "stream", "book", "group", "unknown_order", "host_lease", "disk", "idle"}
+    {"signature", "reads", "stream", "book", "group", "lease", "unknown_order", "host_lease", "disk", "idle"}
 )
 
 
@@ -234,6 +234,7 @@ def _over(kind: AlertKind, subject: str) -> str:
         "stream": "the exchange's stream is live again",
         "book": "the books that are needed are live again",
         "host_lease": "what rests outlives this host by no more than host_lease_s again",
+        "lease": "the lease record is renewed again",
         "disk": "the disk of the database has room again",
         "idle": "something happens again",
         "unknown_order": f"it is known what became of the order {subject}",

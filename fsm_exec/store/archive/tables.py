@@ -72,6 +72,8 @@ KEPT: Final[dict[str, str]] = {
     "risk_state": "is the brake's",
     "risk_log": "is the brake's",
     "event_shapes": "are of events",
+    "beats": "is the database's own",
+    "lost_submissions": "are of no execution here",
     "unscored_executions": "has none of which the cost is reckoned",
     "unsettled_markets": "has no market that is settled",
     "archives": "says which archives there are",

@@ -1,0 +1,62 @@
+"""What a copy of the database holds, read while it is being written.
+
+The tool that follows writes the file in place, under no lock of SQLite's: a read may meet half of a change. So the file
+is read as one that nobody changes, and whatever goes wrong means: not now, look again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from fsm_exec.store.reads.standby_reads import knows_key
+
+
+class CopySeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy as it was seen. `beat` is the newest sign of life of the engine in it, `newest_step` when its newest step
+    was saved; ISO 8601 UTC, None: there is none."""
+
+    instance: str
+    beat: str | None
+    newest_step: str | None
+    executions: int
+    schema: int
+
+
+def load_copy(path: Path) -> CopySeen | None:
+    """Load what the copy at `path` holds; None: it cannot be read now."""
+    try:
+        with closing(_open(path)) as connection:
+            (schema,) = connection.execute("PRAGMA user_version").fetchone()
+            (instance,) = connection.execute("SELECT instance FROM meta").fetchone()
+            beat = connection.execute("SELECT at FROM beats").fetchone()
+            step = connection.execute(
+                "SELECT at FROM execution_events WHERE rowid = (SELECT max(rowid) FROM execution_events)"
+            ).fetchone()
+            (executions,) = connection.execute("SELECT count(*) FROM execution_state").fetchone()
+    except (sqlite3.Error, TypeError, ValueError):
+        return None
+    return CopySeen(
+        instance=str(instance),
+        beat=None if beat is None else str(beat[0]),
+        newest_step=None if step is None else str(step[0]),
+        executions=int(executions),
+        schema=int(schema),
+    )
+
+
+def find_known_keys(path: Path, keys: list[str]) -> set[str]:
+    """Find which of these keys the copy at `path` knows: accepted under, or reported as lost. None of them while it
+    cannot be read."""
+    try:
+        with closing(_open(path)) as connection:
+            return {key for key in keys if knows_key(connection, key)}
+    except (sqlite3.Error, ValueError):
+        return set()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)

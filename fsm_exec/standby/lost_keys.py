@@ -1,0 +1,123 @@
+"""Submissions that another engine of the pair accepted and that this database does not have: found, kept, and said.
+
+They were accepted after the copy's last moment. Which they are, the notes beside the lease record say; what they
+bought, the exchange. A row of each is durable before the engine accepts anything, so its key is never worked a second
+time in silence: used again it is refused, with what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from msgspec.structs import replace
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.errors import VenueError
+from fsm_exec.core.journal.rows import LostSubmission
+from fsm_exec.core.market.client_order_id import parse_order_name
+from fsm_exec.core.market.orders import OrderListing
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import CountE2, format_count
+from fsm_exec.standby.accepted_notes import FOLDER, AcceptedNote, delete_note, load_note
+from fsm_exec.standby.places.place import Place
+
+
+class LostStore(Protocol):
+    """The part of a database that finds and keeps what was lost."""
+
+    @property
+    def instance(self) -> str: ...
+    @property
+    def lost(self) -> str | None:
+        """What it had acknowledged and does not have, by its own mark."""
+        ...
+
+    async def knows_key(self, key: str) -> bool:
+        """Whether something was accepted under the key, or was reported as lost."""
+        ...
+
+    async def save_lost(self, rows: Sequence[LostSubmission]) -> None: ...
+
+
+class OrderLister(Protocol):
+    """The exchange's list of orders."""
+
+    async def fetch_orders(self) -> OrderListing:
+        """Fetch all orders of the account. Raises VenueError."""
+        ...
+
+
+class LostKeys:
+    """Looks for lost submissions of `store` in the notes of `place`."""
+
+    def __init__(self, place: Place, store: LostStore, wall_us: Callable[[], int], log: FilteringBoundLogger) -> None:
+        self._place, self._store, self._wall_us, self._log = place, store, wall_us, log
+        self._seen: set[str] = set()
+
+    async def find(self) -> list[LostSubmission]:
+        """Find what is lost and was not found before; it is durable when this returns. Raises PlaceUnreachable and
+        StoreFailed."""
+        found: list[LostSubmission] = []
+        names = await self._place.load_names(FOLDER)
+        for name in names:
+            if name in self._seen:
+                continue
+            note = await load_note(self._place, name)
+            if note is not None and not await self._store.knows_key(note.key):
+                if note.instance == self._store.instance and self._store.lost is None:
+                    await delete_note(self._place, note.key)  # it died before it was saved: nobody was told
+                    continue
+                found.append(_lost(note, to_iso(self._wall_us())))
+            self._seen.add(name)
+        if found:
+            await self._store.save_lost(found)
+            for one in found:
+                self._log.error("submission_lost", key=one.key, execution=one.accepted_as, instance=one.instance)
+        self._seen.intersection_update(names)
+        return found
+
+    async def learn_bought(self, lost: Sequence[LostSubmission], exchange: OrderLister) -> list[LostSubmission]:
+        """Return the rows with what the exchange executed for each; as they are if it does not say. Raises
+        StoreFailed."""
+        try:
+            listing = await exchange.fetch_orders()
+        except VenueError as error:
+            self._log.warning("lost_not_looked_up", why=str(error))
+            return list(lost)
+        filled: dict[tuple[str, str], int] = {}
+        for order in listing.orders:
+            named = parse_order_name(order.client_order_id)
+            if named is not None:
+                owner = named.instance, named.execution_id
+                filled[owner] = filled.get(owner, 0) + order.filled_e2
+        known = [_with_bought(one, filled.get((one.instance, one.accepted_as), 0)) for one in lost]
+        await self._store.save_lost(known)
+        return known
+
+
+def describe_lost(one: LostSubmission) -> str:
+    """Return a line about a lost submission."""
+    bought = "how much it bought is not known" if one.bought is None else f"{one.bought} contracts of it were bought"
+    return (
+        f"lost with the other host: key {one.key!r}, {one.quantity} {one.outcome} of {one.ticker}, accepted there as "
+        f"{one.accepted_as} at {one.noted_at}; {bought}; give a new key to buy what is missing"
+    )
+
+
+def _lost(note: AcceptedNote, at: str) -> LostSubmission:
+    return LostSubmission(
+        key=note.key,
+        accepted_as=note.execution_id,
+        instance=note.instance,
+        ticker=note.ticker,
+        outcome=note.outcome,
+        quantity=note.quantity,
+        noted_at=note.noted_at,
+        bought=None,
+        reported_at=at,
+    )
+
+
+def _with_bought(one: LostSubmission, filled_e2: int) -> LostSubmission:
+    return replace(one, bought=format_count(CountE2(filled_e2)))

@@ -1,0 +1,88 @@
+"""The takeover: the lease first, then the newest copy there is becomes the database; the engine on it does the rest.
+
+1. The lease record is taken, whoever has it: from then on the old engine, if it lives and can read the record, stops.
+2. Everything that the replica has is copied and checked. Without an answer of the replica the copy that was followed is
+   taken, if it is sound.
+3. What stands in the database's place is moved aside, never overwritten, and the copy is put there.
+
+A crash at any point leaves the next takeover everything it needs: it begins at 1 again, in a term of its own. The
+engine that opens the database then fences the old one at the exchange before it recovers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from fsm_exec.core.errors import ExecError
+from fsm_exec.standby.copy_reads import load_copy
+from fsm_exec.standby.follower import remove_copy
+from fsm_exec.standby.litestream import CopyFailed, Litestream
+
+BESIDE: Final = ("-wal", "-shm", ".acknowledged")
+PARTIAL: Final = ".taking-over"
+RESTORE_WITHIN_S: Final = 600.0
+
+
+class NothingToTakeOver(ExecError):
+    """Neither the replica nor what was followed is a database that can be worked on."""
+
+
+async def restore_newest(
+    litestream: Litestream, source: str, followed: Path, database: Path, term: int, tell: Callable[[str], object]
+) -> None:
+    """Put the newest copy there is in the place of `database`; `tell` is told what is done. Raises NothingToTakeOver
+    and OSError."""
+    made = database.with_name(database.name + PARTIAL)
+    remove_copy(made)
+    try:
+        with trio.fail_after(RESTORE_WITHIN_S):
+            await litestream.restore(source, made)
+    except (CopyFailed, trio.TooSlowError) as error:
+        why = str(error) or f"{source} did not answer within {RESTORE_WITHIN_S:g} s"
+        tell(f"{why}; taking what was followed of it")
+        await trio.to_thread.run_sync(_take_followed, followed, made, why)
+    await trio.to_thread.run_sync(_put_in_place, made, database, term, tell)
+
+
+def _take_followed(followed: Path, made: Path, why: str) -> None:
+    remove_copy(made)
+    if not followed.is_file():
+        raise NothingToTakeOver(f"{why}; and nothing of it was followed")
+    shutil.copyfile(followed, made)
+    try:
+        with closing(sqlite3.connect(f"{made.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check").fetchone()
+    except sqlite3.Error as error:
+        verdict = str(error)
+    if verdict != "ok":
+        remove_copy(made)
+        raise NothingToTakeOver(f"{why}; and what was followed of it is not sound: {verdict}")
+
+
+def _put_in_place(made: Path, database: Path, term: int, tell: Callable[[str], object]) -> None:
+    if load_copy(made) is None:
+        raise NothingToTakeOver(f"{made} is no fsm-exec database that was replicated beside an engine with a lease")
+    if database.exists():
+        aside = database.with_name(f"{database.name}.before-term-{term}")
+        tell(f"{database} was there already; it is {aside} now")
+        for suffix in BESIDE:
+            beside = database.with_name(database.name + suffix)
+            if beside.exists():
+                os.replace(beside, aside.with_name(aside.name + suffix))
+        os.replace(database, aside)
+    for suffix in BESIDE:
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+    os.replace(made, database)
+    descriptor = os.open(database.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
