@@ -105,8 +105,12 @@ class Fence:
         each of them has none and takes none. Raises VenueRefused and StoreFailed."""
         if not self.is_pending:
             return
-        known = {group.group_id for group in self.own}
-        for note in await self._load_notes():
+        notes = await self._load_notes()
+        # Read after the notes: that of this opening, which is being made now, was saved before it was noted.
+        stored = await self._setup.store.load_epochs()
+        known = {group.group_id for group in stored.groups if group.epoch == self._setup.store.epoch_number}
+        known.update(group.group_id for group in self.own)
+        for note in notes:
             group_id, exchange_index = parse_group_note(note)
             if group_id not in known:
                 self._theirs.setdefault(group_id, self._unknown_group(group_id, exchange_index))

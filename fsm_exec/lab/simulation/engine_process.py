@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.errors import ExecError, first_of
-from fsm_exec.core.leadership import Leader
+from fsm_exec.core.errors import ExecError, Fenced, first_of
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
@@ -120,19 +119,20 @@ class EngineProcess:
         ):
             self.engine = engine = session.engine
             session.nursery.start_soon(self._obey, engine, session.nursery)
+            session.nursery.start_soon(self._end_with, engine)
             if lease is not None:
-                session.nursery.start_soon(lease.run, self._stop_fenced)
+                session.nursery.start_soon(lease.run, engine.stop_fenced)
             await self._terminated.wait()
             if engine.state != "stopped":
                 await engine.drain(cancel_orders=self._cancels_orders)
             statistics = session.client.statistics()
             self.refused_429 = statistics.read.refused + statistics.write.refused
 
-    def _stop_fenced(self, leader: Leader) -> None:
-        """Another engine leads."""
-        assert self.engine is not None
-        self.engine.halt(f"{leader.holder} leads")
-        self.terminate(cancels_orders=True)
+    async def _end_with(self, engine: Engine) -> None:
+        """Leave as a daemon does whose engine another one has taken over from. Raises Fenced."""
+        await engine.failed.wait()
+        if isinstance(engine.failure, Fenced):
+            await engine.wait_idle()
 
     async def _obey(self, engine: Engine, nursery: trio.Nursery) -> None:
         world, connection, witness = self._world, self.machine.disk.connection, self.machine.witness
