@@ -26,14 +26,15 @@ class FenceRules:
         self._world, self.first, self.second = world, first, second
         self.decided_us: int | None = None
         self.worked_us: int | None = None
+        self._began_us = 0  # the life in which it came to work
         self._has_placed = False
 
     @property
     def worked_again_ms(self) -> int | None:
-        """How long it took; None: the second did not have to take over."""
+        """How long it took from then, or from its last start; None: the second did not have to take over."""
         if self.decided_us is None or self.worked_us is None:
             return None
-        return (self.worked_us - self.decided_us) // US_PER_MS
+        return (self.worked_us - max(self.decided_us, self._began_us)) // US_PER_MS
 
     def is_of_first(self, order: Order) -> bool:
         """Whether an engine of the first machine has sent it. The second may send one again under its name."""
@@ -67,16 +68,21 @@ class FenceRules:
         """What must hold at any moment."""
         world, now_us = self._world, self._world.now_us()
         if self.worked_us is None and self.second.is_up():
-            self.worked_us = self.second.process.started_us
+            self.worked_us, self._began_us = self.second.process.started_us, self.second.process.began_us
             world.history.add("second at work", self.worked_us - (self.decided_us or 0))
         if self.worked_us is not None:
             for order in self.resting_of_first():
                 self.second.witness.found(f"16: {order.client_order_id} of the machine before rests after the fence")
-        elif self.decided_us is not None and now_us > self.since_us() + AT_WORK_US:
+        elif self.decided_us is not None and self._may_work() and now_us > self.since_us() + AT_WORK_US:
             self.second.witness.found(
                 f"16: the second machine is not at work {AT_WORK_US // US_PER_S} s after it was told: "
                 f"{self.second.processes[-1].failed if self.second.processes else None}"
             )
+
+    def _may_work(self) -> bool:
+        """Whether a process runs there, or should: none does while a death that was drawn lasts."""
+        processes = self.second.processes
+        return not processes or not processes[-1].life.is_over or processes[-1].failed is not None
 
     def since_us(self) -> int:
         """From when on nothing stood in the second's way: the exchange answers, and its process runs."""

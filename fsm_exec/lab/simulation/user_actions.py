@@ -22,6 +22,7 @@ from fsm_exec.lab.simulation.wire_rules import all_in_e6
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 
 if TYPE_CHECKING:
+    from fsm_exec.lab.simulation.machine import Machine
     from fsm_exec.lab.simulation.world import World
 
 BOOK_WAIT_S = 5
@@ -39,7 +40,8 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
     if wanted is None:
         return
     request, cap_e6 = wanted
-    process = next(each for each in reversed(world.all_processes) if each.engine is engine)
+    machine = world.machine_of(engine)
+    process = machine.process
     asked_us = process.wall_us()
     try:
         name = await engine.submit(request)
@@ -51,7 +53,7 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
         world.witness.found(f"16: {name} is the id of two submissions")
     world.submitted[number] = name
     world.history.add("accepted", number, name)
-    kept = process.machine.witness.durable.get(name)
+    kept = machine.witness.durable.get(name)
     if kept is None:
         world.witness.found(f"5: {name} is accepted and not on disk")
         return
@@ -172,18 +174,19 @@ async def cancel(name: str, engine: Engine) -> None:
 
 async def halt(world: World, engine: Engine) -> None:
     """Everything: it reaches every execution there is."""
-    names = [name for name, _ in audit.unfinished(world.disk.connection)]
+    machine = world.machine_of(engine)
+    names = [name for name, _ in audit.unfinished(machine.disk.connection)]
     engine.halt()
     with trio.move_on_after(HALT_S):
-        await wait_until(lambda: not _untouched(world, names))
-    for name in _untouched(world, names):
+        await wait_until(lambda: not _untouched(machine, names))
+    for name in () if machine.power.is_frozen else _untouched(machine, names):
         world.witness.found(f"halt: {name} goes on {HALT_S} s after everything was halted")
 
 
-def _untouched(world: World, names: list[str]) -> list[str]:
+def _untouched(machine: Machine, names: list[str]) -> list[str]:
     """Those that a halt has not reached. A quarantined one stays as it is until its user resumes it."""
-    connection = world.disk.connection
-    kept = {name: world.witness.durable[name].execution for name in names}
+    connection = machine.disk.connection
+    kept = {name: machine.witness.durable[name].execution for name in names}
     return [
         name
         for name, execution in kept.items()

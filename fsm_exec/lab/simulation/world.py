@@ -247,6 +247,10 @@ class World:
         """Those of all machines."""
         return [process for machine in self.machines for process in machine.processes]
 
+    def machine_of(self, engine: Engine) -> Machine:
+        """Return the machine on which an engine runs."""
+        return next(process.machine for process in reversed(self.all_processes) if process.engine is engine)
+
     @property
     def process(self) -> EngineProcess:
         """The newest one, dead or alive."""

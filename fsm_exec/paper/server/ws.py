@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest, wrap_server_stream
+from wsproto.utilities import LocalProtocolError
 
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -37,22 +38,25 @@ class WsHandler:
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """One connection, to its end. Returns when the client has gone or was refused."""
-        async with trio.open_nursery() as nursery:
-            try:
-                with trio.fail_after(HANDSHAKE_S):
-                    request = await wrap_server_stream(nursery, stream, max_message_size=MESSAGE_BYTES_MAX)
-                    account = await self._authenticate(request)
-                if account is not None:
-                    connection = await request.accept()
-                    await MemberSession(self._gateway, account, connection, send_when_due).run()
-                    with trio.move_on_after(CLOSE_S):  # a dead client never answers the closing handshake
-                        await connection.aclose()
-            except (ConnectionClosed, trio.TooSlowError):
-                pass  # the client has gone, or never finished its handshake: nothing is owed to it
-            finally:
-                nursery.cancel_scope.cancel()
-                with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(stream)
+        try:
+            async with trio.open_nursery() as nursery:
+                try:
+                    with trio.fail_after(HANDSHAKE_S):
+                        request = await wrap_server_stream(nursery, stream, max_message_size=MESSAGE_BYTES_MAX)
+                        account = await self._authenticate(request)
+                    if account is not None:
+                        connection = await request.accept()
+                        await MemberSession(self._gateway, account, connection, send_when_due).run()
+                        with trio.move_on_after(CLOSE_S):  # a dead client never answers the closing handshake
+                            await connection.aclose()
+                except (ConnectionClosed, trio.TooSlowError):
+                    pass  # the client has gone, or never finished its handshake: nothing is owed to it
+                finally:
+                    nursery.cancel_scope.cancel()
+                    with trio.CancelScope(shield=True):
+                        await trio.aclose_forcefully(stream)
+        except* LocalProtocolError:
+            pass  # a ping that comes once we are closing: the library answers it, which it then must not
 
     async def _authenticate(self, request: WebSocketRequest) -> Account | None:
         """The member behind a handshake, or None after it was refused."""
