@@ -15,8 +15,10 @@ from fsm_exec.core.journal import crashpoints, parts
 from fsm_exec.lab.simulation.actions import (
     AnyAction,
     Crash,
+    Failover,
     Hand,
     Hit,
+    Mishap,
     Second,
     Submit,
 )
@@ -52,6 +54,14 @@ def test_the_histories_are_worth_living_through(reports: dict[int, HistoryReport
     assert sum(report.deaths for report in reports.values()) > len(SEEDS) // 3
     assert sum(report.fills for report in reports.values()) > len(SEEDS)
     assert sum(report.faults for report in reports.values()) > 5 * len(SEEDS)
+
+
+def test_a_second_machine_takes_over_again_and_again(reports: dict[int, HistoryReport]) -> None:
+    """After each mishap there is; it has to be at work 45 s later, or that is a finding."""
+    plans = {seed: action for seed in SEEDS for _, action in draw(seed).steps if isinstance(action, Failover)}
+    taken = {seed for seed in plans if reports[seed].worked_again_ms is not None}
+    assert len(taken) > len(plans) // 2
+    assert {plans[seed].mishap for seed in taken} == set(get_args(Mishap))
 
 
 def test_lives_end_at_every_crash_point() -> None:

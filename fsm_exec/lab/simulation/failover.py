@@ -49,8 +49,9 @@ class Standby:
         return self.second.process.wall_us() - self._world.now_us() if self.second.processes else 0
 
     def follow(self) -> None:
-        """The first has committed something."""
-        self._copy.follow(self.first.disk.connection)
+        """The first has committed something. A copy of a machine that is gone stays as it is."""
+        if self._died_us is None:
+            self._copy.follow(self.first.disk.connection)
 
     async def take_lease(self, process: EngineProcess, wall: WallClock, log: FilteringBoundLogger) -> Lease:
         """Have the record name a process that begins; one that takes over gets the copy of the database then. Raises

@@ -92,7 +92,7 @@ def draw(
     faults: str | None = None,
     executions: int | None = None,
     account: bool = True,
-    failovers: bool = False,
+    failovers: bool = True,
 ) -> Scenario:
     """The scenario of a seed; `profile` (of the flow) and `faults` overrule what it draws. Without `account`
     it has none, without `failovers` one machine. Raises UserError."""

@@ -207,7 +207,10 @@ class World:
             self.standby.follow()
 
     def _witness_of(self, client_order_id: str) -> Witness:
-        """Who watches the machine whose order that is, or else the one that works."""
+        """Who watches the machine that sent an order of this name, or whose it is, or else the one that works."""
+        for machine in reversed(self.machines):
+            if client_order_id in machine.witness.sent:
+                return machine.witness
         for machine in self.machines:
             if client_order_id.startswith(order_prefix(machine.instance)):
                 return machine.witness
@@ -324,7 +327,7 @@ class World:
                 self.process.ask(partial(user_actions.halt, self))
             case Resume():
                 self.process.ask(user_actions.resume)
-            case Second():
+            case Second() if not self.machine.is_gone:
                 nursery.start_soon(self._second, action.for_ms)
             case Jump():
                 self.offset_us = action.by_ms * US_PER_MS
@@ -350,7 +353,7 @@ class World:
                 nursery.start_soon(self.standby.apply_mishap)
                 if action.is_commanded:
                     nursery.start_soon(self.standby.order_takeover)
-            case Submit() | SubmitToLimit() | CloseOut() | Detour() | Failover():
+            case Submit() | SubmitToLimit() | CloseOut() | Detour() | Failover() | Second():
                 pass
 
     def let_in(self, process: EngineProcess) -> None:
