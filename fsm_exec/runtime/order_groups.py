@@ -23,9 +23,9 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.fence import SHARD, FenceSetup
 
 WAIT_S: Final = 3.0  # that a place waits for its group
-PAUSE_FIRST_S: Final = 0.5
-PAUSE_MAX_S: Final = 15.0
-GRACE_US: Final = 6_000_000  # that a group may be missing before that is said
+PAUSE_FIRST_S: Final = 0.2
+PAUSE_MAX_S: Final = 5.0
+GRACE_US: Final = 20_000_000  # that a group may be missing before that is said: some tries have failed by then
 REFUSAL_WORD: Final = "order_group"  # in every code that is about the group of an order, however it is spelled
 
 

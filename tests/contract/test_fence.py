@@ -390,7 +390,7 @@ def test_without_a_record_of_its_group_nothing_is_placed(tmp_path: Path) -> None
         stage.record.reachable = False
         async with stage.engine("a", record=stage.record) as session:
             await submit(session)
-            await trio.sleep(20)
+            await trio.sleep(30)
             assert stage.orders() == []
             assert any("noted" in why for why in session.engine.status().why_degraded)
             stage.record.reachable = True

@@ -54,6 +54,7 @@ from fsm_exec.core.execution.order_checks import (
     slices_after_transfer,
     wants_nothing_more,
 )
+from fsm_exec.core.market.client_order_id import is_of_instance
 from fsm_exec.core.values.units import CountE2
 
 
@@ -110,12 +111,13 @@ def _repeats_cancels(seen: Execution, event: AnyEvent) -> bool:
 
 
 def _place_again(seen: Execution, event: AnyEvent) -> tuple[ResendPlace | DropUnsent, ...]:
-    """Send every order again that was proven absent, but one that fees have made too dear. One that ended by itself
+    """Send every order again that was proven absent, but one that fees have made too dear, and one that bears the name
+    of the database this one was copied from: an engine of that would take it for its own. One that ended by itself
     before its execution does is given a new end, so it waits for an event that says under which lease: a decision
     follows soon."""
     found: list[ResendPlace | DropUnsent] = []
     for child in seen.unsent:
-        if is_beyond_cap(seen, child, event.at_us):
+        if is_beyond_cap(seen, child, event.at_us) or not is_of_instance(child.client_order_id, seen.instance):
             found.append(DropUnsent(client_order_id=child.client_order_id))
         elif isinstance(event, DecisionDue | RenewalDue) and child.expiration_s is not None:
             expires_s = expiration_of(seen, child, event.at_us, event.lease_s)

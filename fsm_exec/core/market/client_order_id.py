@@ -41,6 +41,11 @@ def order_prefix(instance: str) -> str:
     return f"fx{instance}-"
 
 
+def is_of_instance(client_order_id: str, named: str) -> bool:
+    """Whether an order's name is of this database. `named`: instance and epoch, or the instance alone."""
+    return client_order_id.startswith(order_prefix(named[:INSTANCE_CHARS]))
+
+
 def parse_order_name(client_order_id: str) -> OrderName | None:
     """None for an order that no database of ours named."""
     found = _OURS.fullmatch(client_order_id)
