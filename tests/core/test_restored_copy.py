@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fsm_exec.core.algorithm.algorithm import PlaceAction
-from fsm_exec.core.execution.events import CancelAnswered, Restored
+from fsm_exec.core.execution.events import CancelAnswered, DropUnsent, OrderNotFound, Restored
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.recovery.recovery import plan_recovery
 from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
-    from tests.core.conftest import Driver
+    from tests.core.conftest import Driver, World
 
 NEW = "bbbbbbbbbb"
 NOTHING = (OrderListing(as_of_us=0, orders=()),), FillListing(as_of_us=0, fills=())
@@ -36,3 +36,14 @@ def test_recovery_tells_an_execution_its_database_is_another(working: Driver) ->
     for instance, told in ((NEW, NEW), (execution.instance, None)):
         ((_, event),) = plan_recovery((execution,), *NOTHING, {}, instance, working.now_us).events
         assert event.instance == told
+
+
+def test_an_order_of_the_original_that_never_arrived_is_not_sent_again_under_its_name(world: World) -> None:
+    """An engine of the original that still lives would take it for its own; what it was to buy gets another name."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(Restored, instance=NEW)
+    step = driver.fact(OrderNotFound, as_of_us=driver.now_us + 33_000_000)
+    assert step is not None
+    assert step.intents == (DropUnsent(client_order_id=driver.child.client_order_id),)
+    assert step.effects == ()
