@@ -9,7 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import AmendAction
-from fsm_exec.core.execution.events import DecisionDue, FeesChanged, TimerFired
+from fsm_exec.core.execution.events import (
+    AmendAnswered,
+    DecisionDue,
+    FeesChanged,
+    OrderNotFound,
+    PlaceUnconfirmed,
+    RenewalDue,
+    TimerFired,
+)
 from fsm_exec.core.execution.execution import PendingAmend
 from fsm_exec.core.execution.fee_guard import fee_news, guard_due_us
 from fsm_exec.core.execution.order_checks import IllegalAction
@@ -19,7 +27,7 @@ from fsm_exec.core.market.fees import FeeTerms, fee_terms
 from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder
 from fsm_exec.core.market.terms import FeeChange, MarketTerms
-from fsm_exec.core.values.units import MoneyE6, PriceE4
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World
@@ -159,3 +167,45 @@ def test_terms_know_what_was_and_what_will_be(world: World) -> None:
     half = FeeTerms(taker_e10=350_000_000, maker_e10=0)
     learned = known.with_fees_from(start + 15 * S, half, (FeeChange(start + 30 * S, USUAL),))
     assert [learned.fees_at(start + s * S) for s in (0, 10, 15, 20, 30)] == [NONE, USUAL, half, half, USUAL]
+
+
+def test_a_lease_puts_no_end_off_beyond_the_fees(world: World) -> None:
+    """A renewal leaves the end where fees rise; what fits by the coming fees goes on to the lease's own end."""
+    driver = working(world, (T_S, USUAL))
+    now_us = at(driver, 5)
+    assert driver.tell(RenewalDue(at_us=now_us, lease_s=90)) is None
+    brought_in = driver.tell(RenewalDue(at_us=now_us, lease_s=10))
+    assert brought_in is not None
+    (write,) = brought_in.effects
+    assert isinstance(write, AmendOrder)
+    assert write.expiration_s == now_us // S + 10
+
+
+def test_a_price_that_will_be_too_dear_brings_its_end_with_it(world: World) -> None:
+    """A walk up to what fits without fees alone: the order is told to expire when they begin; one back down is not."""
+    driver = working(world, (T_S, USUAL))
+    driver.algorithm.wishes = (AmendAction(level=1, price_e4=PriceE4(4_800)),)  # type: ignore[attr-defined]
+    last_s = -(-(driver.execution.deadline_us + driver.execution.grace_us) // S)
+    for second, price, expires_s in ((2, 4_800, last_s), (4, 5_000, driver.execution.accepted_at_us // S + T_S)):
+        driver.algorithm.wishes = (AmendAction(level=1, price_e4=PriceE4(price)),)  # type: ignore[attr-defined]
+        now_us = at(driver, second)
+        step = driver.tell(DecisionDue(at_us=now_us, view=world.view(now_us)))
+        assert step is not None
+        (write,) = step.effects
+        assert isinstance(write, AmendOrder)
+        assert write.expiration_s == expires_s
+        driver.fact(AmendAnswered, filled_e2=CountE2(0), remaining_e2=CountE2(1_000))
+        assert driver.child.expiration_s == expires_s
+
+
+def test_an_order_proven_absent_is_not_sent_again_where_it_became_too_dear(world: World) -> None:
+    """Its place got lost; by the time it is known fees are about to rise: nothing is wanted of it any more."""
+    limits = Limits(PriceE4(5_000), PriceE4(5_000), CAP)
+    driver = world.drive(world.scripted(), world.submitted(limits=limits, terms=terms(world, (T_S, USUAL))))
+    driver.place()
+    driver.fact(PlaceUnconfirmed, why="lost")
+    now_us = at(driver, T_S - 5)
+    step = driver.tell(OrderNotFound(at_us=now_us, client_order_id=driver.child.client_order_id, as_of_us=now_us))
+    assert step is not None
+    assert step.effects == ()
+    assert (driver.child.state, driver.child.order_id) == ("cancelled", None)
