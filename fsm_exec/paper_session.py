@@ -117,18 +117,33 @@ class PaperExchange:
         return cls(clock, exchange, Authenticator(exchange, signatures_by or clock, tier=tier))
 
     def open_market(
-        self, ticker: str, *, yes: Levels, no: Levels, price_structure: str = "linear_cent", category: str = "Testing"
+        self,
+        ticker: str,
+        *,
+        yes: Levels,
+        no: Levels,
+        price_structure: str = "linear_cent",
+        category: str = "Testing",
+        exchange_index: int = 0,
     ) -> PaperMarket:
         """Open a market with these orders of other people resting in it, on either side, the queue of a price one
-        order. Raises UnitError for a price or a count that is none."""
-        market = self.exchange.add_market(tape_header(ticker, price_structure, category=category))
+        order; on the shard `exchange_index`. Raises UnitError for a price or a count that is none."""
+        header = tape_header(ticker, price_structure, category=category)
+        market = self.exchange.add_market(header, exchange_index=exchange_index)
         self.exchange.apply(ticker, BookSnapshot(levels_of(yes), levels_of(no)))
         return market
 
-    def play(self, tape: Tape, start_us: int | None = None, *, fill_model: FillModel = "recorded") -> TapePlayer:
+    def play(
+        self,
+        tape: Tape,
+        start_us: int | None = None,
+        *,
+        fill_model: FillModel = "recorded",
+        exchange_index: int = 0,
+    ) -> TapePlayer:
         """Open the market of `tape` and play its first event at `start_us`, by default now. `fill_model`: which of its
-        limit orders cross to ours."""
-        player = TapePlayer(self.exchange, tape, fill_model)
+        limit orders cross to ours; `exchange_index`: the shard it is on."""
+        player = TapePlayer(self.exchange, tape, fill_model, exchange_index)
         player.start(self.clock.now_us() if start_us is None else start_us)
         return player
 

@@ -38,3 +38,18 @@ def is_uuid(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def subaccount_id(account_id: str, number: int) -> str:
+    """The id of a member's numbered subaccount; that of the primary one is the member's own."""
+    return f"{account_id}/{number}"
+
+
+def member_of(account_id: str) -> str:
+    """The id of the member whose account or subaccount this is."""
+    return account_id.partition("/")[0]
+
+
+def subaccount_of(account_id: str) -> int:
+    """The number of a subaccount, 0 for a member's primary one."""
+    return int(account_id.partition("/")[2] or 0)

@@ -22,7 +22,7 @@ from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Authenticator, KeyType
+from fsm_exec.paper.server.auth import Authenticator, Credentials, KeyType
 from fsm_exec.paper.server.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
@@ -134,6 +134,13 @@ class Stage:
         self, *, key_type: KeyType = "ed25519", skew_us: int = 0, cash: MoneyE6 = CASH
     ) -> AsyncIterator[KalshiClient]:
         self.account, credentials = self.gate.open_account(cash, key_type)
+        async with self.client_of(credentials, skew_us=skew_us) as client:
+            yield client
+
+    @asynccontextmanager
+    async def client_of(
+        self, credentials: Credentials, *, skew_us: int = 0, subaccount: int | None = None
+    ) -> AsyncIterator[KalshiClient]:
         async with open_client(
             base_url=self.host.base_url,
             api_key_id=credentials.api_key_id,
@@ -143,6 +150,7 @@ class Stage:
             rng=random.Random(1),
             transport=self.checker.transport(self.host.transport),
             tap=self.checker.tap,
+            subaccount=subaccount,
         ) as client:
             yield client
 

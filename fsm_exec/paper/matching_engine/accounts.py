@@ -9,7 +9,8 @@ first come first. An order without funds is refused.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from fsm_exec.core.market.fees import FeeTerms
@@ -131,6 +132,20 @@ class Account:
     def drop_cached_reserve(self, ticker: str) -> None:
         """Drop the cached reserve of a market whose orders or position have changed."""
         self.reserves.pop(ticker, None)
+
+
+def joined(accounts: Sequence[Account]) -> Account:
+    """Several subaccounts of a member as one listing shows them: their orders, fills and settlements in time order. The
+    only one as it is."""
+    if len(accounts) == 1:
+        return accounts[0]
+    settled = sorted((each for account in accounts for each in account.settlements), key=lambda each: each.at_us)
+    return replace(
+        accounts[0],
+        orders=sorted((order for account in accounts for order in account.orders), key=lambda order: order.number),
+        fills=sorted((fill for account in accounts for fill in account.fills), key=lambda fill: fill.number),
+        settlements=[replace(each, number=number) for number, each in enumerate(settled, 1)],
+    )
 
 
 @dataclass(slots=True)

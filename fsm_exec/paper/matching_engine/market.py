@@ -19,7 +19,8 @@ FAR_FUTURE_S = 7 * 24 * 3600  # close_time of a market whose tape has no known e
 class PaperMarket:
     """`status` as the wire has it: active, inactive, closed, determined, finalized. Prices are YES prices; None =
     nothing traded yet. `unseen` is the tape's book while nothing may trade here. `clock` counts what changed the
-    book, one a step however many levels it moved; `updated_us` knows changes of the terms alone."""
+    book, one a step however many levels it moved; `updated_us` knows changes of the terms alone. `exchange_index` is
+    the shard it is on."""
 
     def __init__(
         self,
@@ -27,8 +28,10 @@ class PaperMarket:
         opened_us: int,
         queue_model: QueueModel = "conservative",
         fill_model: FillModel = "recorded",
+        exchange_index: int = 0,
     ) -> None:
         self.header = header
+        self.exchange_index = exchange_index
         self.market_id = named_id(header.ticker)
         self.book = MarketBook(queue_model, fill_model, header.ticker)
         self.fees: FeeTerms = fee_terms(header.fee_type, header.fee_multiplier)

@@ -23,11 +23,12 @@ GROUPS_MAX = 100_000  # of one account
 
 @dataclass(slots=True, eq=False)
 class OrderGroup:
-    """`resting` holds the group's live orders in time order."""
+    """`resting` holds the group's live orders in time order; all are on the shard `exchange_index`."""
 
     group_id: str
     account_id: str
     limit_e2: CountE2
+    exchange_index: int = 0
     triggered: bool = False
     resting: dict[str, Order] = field(default_factory=dict)
     _traded: deque[tuple[int, int]] = field(default_factory=deque)

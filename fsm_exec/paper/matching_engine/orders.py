@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from fsm_exec.core.market.orders import OrderStatus, TimeInForce
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, in_outcome
+from fsm_exec.paper.ids import subaccount_of
 from fsm_exec.paper.matching_engine.fill_models import FillCause
 
 NO_CONTRACTS_E2 = CountE2(0)
@@ -23,7 +24,8 @@ BookSide: TypeAlias = Literal["bid", "ask"]
 class Order:
     """Mutable; owned by the exchange. `ahead_e2` is the background quantity that trades before it at its level;
     `accumulator_e6` what the rounding of its earlier fills has overpaid. `number` grows with acceptance. `capped`: the
-    order may only reduce a position, and it asked for more than there was to reduce."""
+    order may only reduce a position, and it asked for more than there was to reduce. `exchange_index` is its market's
+    shard."""
 
     number: int
     order_id: str
@@ -43,6 +45,7 @@ class Order:
     updated_us: int
     group_id: str | None = None
     capped: bool = False
+    exchange_index: int = 0
     status: OrderStatus = "resting"
     reason: str | None = None
     filled_e2: CountE2 = NO_CONTRACTS_E2
@@ -52,6 +55,10 @@ class Order:
     maker_cost_e6: MoneyE6 = NO_MONEY_E6
     taker_fees_e6: MoneyE6 = NO_MONEY_E6
     maker_fees_e6: MoneyE6 = NO_MONEY_E6
+
+    @property
+    def subaccount(self) -> int:
+        return subaccount_of(self.account_id)
 
     @property
     def yes_price_e4(self) -> PriceE4:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
@@ -33,11 +35,16 @@ def volume_progress(exchange: Exchange, account: Account) -> dict[str, object]:
     return {"volume_progress": [progress]}
 
 
-def resting_value(account: Account) -> dict[str, object]:
-    """What the resting orders would cost, each in its own outcome, without fees. On the one shard there is."""
-    orders = [order for resting in account.resting.values() for order in resting.values()]
-    value_e6 = sum(order.remaining_e2 * order.price_e4 for order in orders)
+def resting_value(accounts: Sequence[Account]) -> dict[str, object]:
+    """What the resting orders would cost, each in its own outcome, without fees."""
+    orders = [order for account in accounts for resting in account.resting.values() for order in resting.values()]
+    by_shard = {0: 0}
+    for order in orders:
+        by_shard[order.exchange_index] = by_shard.get(order.exchange_index, 0) + order.remaining_e2 * order.price_e4
+    value_e6 = sum(by_shard.values())
     return {
         "total_resting_order_value": value_e6 // E6_PER_CENT,
-        "resting_order_value_breakdown": [{"exchange_index": 0, "balance": format_balance(value_e6)}],
+        "resting_order_value_breakdown": [
+            {"exchange_index": shard, "balance": format_balance(value)} for shard, value in sorted(by_shard.items())
+        ],
     }

@@ -11,6 +11,7 @@ from fsm_exec.paper import errors
 from fsm_exec.paper.ids import is_uuid
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue import request_checks
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.paging import Page, Span
 
 LIMIT_MAX = 1_000
@@ -45,12 +46,24 @@ class RequestParams(NamedTuple):
     request: RequestTarget
     member: Account | None
     operation: str
+    exchange: Exchange
 
     @property
-    def account(self) -> Account:
+    def user(self) -> Account:
         """The member; only endpoints that demand one ask for it."""
         assert self.member is not None
         return self.member
+
+    @property
+    def account(self) -> Account:
+        """The member's subaccount that the query names, else the primary one. Raises ApiError."""
+        return self.exchange.subaccount(self.user, self.number("subaccount", "Subaccount"))
+
+    @property
+    def accounts(self) -> list[Account]:
+        """The subaccount that the query names, else all of them. Raises ApiError."""
+        number = self.number("subaccount", "Subaccount")
+        return self.exchange.subaccounts(self.user) if number is None else [self.account]
 
     def named(self, parameter: str) -> str:
         """A part of the path."""
@@ -141,12 +154,13 @@ class RequestParams(NamedTuple):
             order_id=self.text("order_id"),
             min_s=self.number("min_ts", "MinTs"),
             max_s=self.number("max_ts", "MaxTs"),
+            exchange_index=self.number("exchange_index", "ExchangeIndex"),
         )
 
     def check_scope(self) -> None:
-        """Raise ApiError for another subaccount or shard: members have neither here."""
+        """Raise ApiError for a subaccount that the member has not, and for a shard that is not here."""
         self.check_subaccount()
-        request_checks.check_shard(self.number("exchange_index", "ExchangeIndex"))
+        request_checks.check_shard(self.number("exchange_index", "ExchangeIndex"), self.exchange.shards)
 
     def check_subaccount(self) -> None:
-        request_checks.check_subaccount(self.number("subaccount", "Subaccount"))
+        self.exchange.subaccount(self.user, self.number("subaccount", "Subaccount"))

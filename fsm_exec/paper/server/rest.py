@@ -119,7 +119,7 @@ class RestApp:
             member = caller.authenticate() if private else None
             payer = member if private else caller.find_claimed()
             self._gate.rate_limiter.charge(payer, "read", read.cost)
-            params = RequestParams(target, member, read.operation)
+            params = RequestParams(target, member, read.operation, self._gateway.exchange)
             if private:
                 params.check_scope()
             return _json(await self._gateway.read(lambda: read.look(params)))
@@ -136,7 +136,7 @@ class RestApp:
             body = decode(raw or b"{}", NoBody) if write.body is NoBody else decode(raw, write.body)
             if not isinstance(write.cost, int):
                 self._gate.rate_limiter.charge(member, "write", write.cost(body))
-            params = RequestParams(target, member, write.operation)
+            params = RequestParams(target, member, write.operation, self._gateway.exchange)
             params.check_subaccount()
             key = self._writes.key_of(params, body)
             done = await self._gateway.write(key, lambda: write.act(params, body))

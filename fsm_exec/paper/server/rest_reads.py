@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
+from fsm_exec.paper.matching_engine.accounts import Account, joined
 from fsm_exec.paper.server import account_reads
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.latency_gateway import LatencyGateway
@@ -40,7 +41,7 @@ class MemberReads:
         """Return the endpoints in the order in which paths are matched: literal parts before parameters."""
         return [
             Read("/api_keys", "GetApiKeys", self._keys),
-            Read("/account/limits", "GetAccountApiLimits", lambda a: account_reads.limits(self._gate, a.account)),
+            Read("/account/limits", "GetAccountApiLimits", lambda a: account_reads.limits(self._gate, a.user)),
             Read("/account/api_usage_level/volume_progress", "GetAccountApiUsageLevelVolumeProgress", self._progress),
             Read("/portfolio/balance", "GetBalance", self._balance),
             Read("/portfolio/summary/total_resting_order_value", "GetPortfolioRestingOrderTotalValue", self._resting),
@@ -60,19 +61,25 @@ class MemberReads:
             Read("/historical/positions", "GetHistoricalPositions", self._old_positions),
         ]
 
+    def _listed_view(self, params: RequestParams) -> Account:
+        return joined([self._gateway.account_view(account) for account in params.accounts])
+
+    def _settled_view(self, params: RequestParams) -> Account:
+        return joined([self._gateway.holdings_view(account) for account in params.accounts])
+
     def _keys(self, params: RequestParams) -> object:
         """List the keys; none of them belongs to a subtrader."""
         of_subtrader = params.text("fcm_subtrader_id") is not None
-        return account_reads.api_keys([] if of_subtrader else self._gate.keys_of(params.account))
+        return account_reads.api_keys([] if of_subtrader else self._gate.keys_of(params.user))
 
     def _progress(self, params: RequestParams) -> object:
-        return account_reads.volume_progress(self._exchange, params.account)
+        return account_reads.volume_progress(self._exchange, joined(params.accounts))
 
     def _resting(self, params: RequestParams) -> object:
-        return account_reads.resting_value(params.account)
+        return account_reads.resting_value(self._exchange.subaccounts(params.user))
 
     def _transfers(self, kind: str, params: RequestParams) -> object:
-        return member_reads.transfers_page(params.account, params.page(limit_max=TRANSFERS_MAX), kind)
+        return member_reads.transfers_page(params.user, params.page(limit_max=TRANSFERS_MAX), kind)
 
     def _old_positions(self, params: RequestParams) -> object:
         params.page()
@@ -94,32 +101,32 @@ class MemberReads:
         return self._gateway.falsify_account("positions", found)
 
     def _settlements(self, params: RequestParams) -> object:
-        account, until_us = self._gateway.holdings_view(params.account), self._gateway.settled_before_us()
+        account, until_us = self._settled_view(params), self._gateway.settled_before_us()
         found = member_reads.settlements_page(self._exchange, account, params.page(), until_us)
         return self._gateway.falsify_account("settlements", found)
 
     def _orders(self, params: RequestParams, *, past: bool = False) -> object:
         page = params.page() if past else params.page("resting", "canceled", "executed")
-        found = member_reads.orders_page(self._exchange, self._gateway.account_view(params.account), page, past=past)
+        found = member_reads.orders_page(self._exchange, self._listed_view(params), page, past=past)
         return self._gateway.falsify_listing("orders", found)
 
     def _fills(self, params: RequestParams, *, past: bool = False) -> object:
         page = replace(params.page(), order_id=None) if past else params.page()  # which knows no such filter
-        found = member_reads.fills_page(self._exchange, self._gateway.account_view(params.account), page, past=past)
+        found = member_reads.fills_page(self._exchange, self._listed_view(params), page, past=past)
         return self._gateway.falsify_listing("fills", found)
 
     def _order(self, params: RequestParams) -> object:
-        return member_reads.order_of(self._exchange, params.account, params.uuid("order_id"))
+        return member_reads.order_of(self._exchange, params.user, params.uuid("order_id"), params.text("market_ticker"))
 
     def _queue_position(self, params: RequestParams) -> object:
-        return member_reads.queue_position(self._exchange, params.account, params.uuid("order_id"))
+        return member_reads.queue_position(self._exchange, params.user, params.uuid("order_id"))
 
     def _queue_positions(self, params: RequestParams) -> object:
         page = member_reads.Page(tickers=params.words("market_tickers"), events=params.words("event_ticker"))
         return member_reads.queue_positions(self._exchange, params.account, page)
 
     def _groups(self, params: RequestParams) -> object:
-        return order_group_requests.groups_of(self._exchange, params.account)
+        return order_group_requests.groups_of(self._exchange, params.accounts)
 
     def _group(self, params: RequestParams) -> object:
-        return order_group_requests.group_of(self._exchange, params.account, params.named("group_id"))
+        return order_group_requests.group_of(self._exchange, params.accounts, params.named("group_id"))

@@ -83,49 +83,46 @@ class Writes:
     # Orders
 
     def _create(self, params: RequestParams, body: rest.CreateOrder) -> object:
-        return self._exchange.create_order(params.account, body)
+        return self._exchange.create_order(params.user, body)
 
     def _cancel(self, params: RequestParams, _: NoBody) -> object:
         ticker = params.text("market_ticker")
-        if not self._on_this_shard(params.number("exchange_index", "ExchangeIndex"), ticker):
-            raise errors.not_found("order")
+        shard = params.number("exchange_index", "ExchangeIndex")
+        self._exchange.check_route(params.named("order_id"), ticker, shard)
         return self._exchange.cancel_order(params.account, params.named("order_id"), ticker)
 
     def _cancel_all(self, params: RequestParams, _: NoBody) -> None:
-        self._exchange.cancel_all(params.account)
+        for account in params.accounts:
+            self._exchange.cancel_all(account)
 
     def _amend(self, params: RequestParams, body: rest.AmendOrder) -> object:
-        check_shard(body.exchange_index)
+        check_shard(body.exchange_index, self._exchange.shards)
+        self._exchange.check_route(params.named("order_id"), body.ticker, body.exchange_index)
         return self._exchange.amend_order(params.account, params.named("order_id"), body)
 
     def _decrease(self, params: RequestParams, body: writes.DecreaseOrder) -> object:
-        if not self._on_this_shard(body.exchange_index, body.market_ticker):
-            raise errors.not_found("order")
+        self._exchange.check_route(params.named("order_id"), body.market_ticker, body.exchange_index)
         return self._exchange.decrease_order(params.account, params.named("order_id"), body)
 
     def _create_batch(self, params: RequestParams, body: writes.BatchCreate) -> object:
-        return batches.create_batch(self._exchange, params.account, body)
+        return batches.create_batch(self._exchange, params.user, body)
 
     def _cancel_batch(self, params: RequestParams, body: writes.BatchCancel) -> object:
-        return batches.cancel_batch(self._exchange, params.account, body)
-
-    def _on_this_shard(self, exchange_index: int | None, ticker: str | None) -> bool:
-        """Return whether the request names this exchange's shard. -1 demands routing by ticker."""
-        if exchange_index == -1 and not ticker:
-            raise errors.invalid_parameters("market_ticker is required to route by ticker")
-        return exchange_index in (None, -1, 0)
+        return batches.cancel_batch(self._exchange, params.user, body)
 
     # Order groups
 
     def _group_named(self, params: RequestParams) -> str:
-        """The group of the path, on the shard of the query: none here but the first has any. Raises ApiError 404."""
+        """The group of the path, on the shard of the query, or on the first one. Raises ApiError 404."""
         group_id = params.named("group_id")
-        if params.number("exchange_index", "ExchangeIndex") not in (None, 0):
+        group = self._exchange.groups.get(group_id)
+        shard = params.number("exchange_index", "ExchangeIndex") or 0
+        if shard != (0 if group is None else group.exchange_index):
             raise errors.group_not_found(group_id)
         return group_id
 
     def _create_group(self, params: RequestParams, body: writes.CreateGroup) -> object:
-        return order_group_requests.create_group(self._exchange, params.account, body)
+        return order_group_requests.create_group(self._exchange, params.user, body)
 
     def _change_limit(self, params: RequestParams, body: writes.GroupLimit) -> object:
         order_group_requests.change_limit(self._exchange, params.account, self._group_named(params), body)
@@ -148,9 +145,9 @@ class Writes:
     def _upgrade(self, params: RequestParams, _: NoBody) -> None:
         """Grant the Advanced tier for good to a member who has sent one of its last hundred orders by the API; every
         order here came so."""
-        if not params.account.orders:
+        if not params.user.orders:
             raise errors.forbidden("no order of the last 100 was created by the API")
-        self._budget.upgrade(params.account)
+        self._budget.upgrade(params.user)
 
 
 def _cost_per_order(cost: int) -> Callable[[writes.BatchCreate | writes.BatchCancel], int]:

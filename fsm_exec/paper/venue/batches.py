@@ -8,7 +8,7 @@ from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue.encoding import decode, error_detail
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.paper.venue.request_checks import check_shard, check_subaccount
+from fsm_exec.paper.venue.request_checks import check_shard
 from fsm_exec.wire import rest
 from fsm_exec.wire.writes import (
     BatchCancel,
@@ -44,9 +44,10 @@ def cancel_batch(exchange: Exchange, account: Account, batch: BatchCancel) -> Ba
 
 def _cancel(exchange: Exchange, account: Account, item: CancelItem) -> BatchCancelled:
     try:
-        check_subaccount(item.subaccount)
-        check_shard(item.exchange_index)
-        done = exchange.cancel_order(account, item.order_id, item.market_ticker)
+        owner = exchange.subaccount(account, item.subaccount)
+        check_shard(item.exchange_index, exchange.shards)
+        exchange.check_route(item.order_id, item.market_ticker, item.exchange_index)
+        done = exchange.cancel_order(owner, item.order_id, item.market_ticker)
     except ApiError as refusal:
         return BatchCancelled(order_id=item.order_id, reduced_by=NOTHING, error=error_detail(refusal))
     return msgspec.convert(done, BatchCancelled, from_attributes=True)

@@ -143,7 +143,7 @@ def _event(exchange: Exchange, markets: list[PaperMarket], *, nested: bool) -> d
         "mutually_exclusive": is_exclusive,
         "settlement_sources": [],
         "last_updated_ts": rfc3339(_updated_us(markets)),
-        "exchange_index": 0,
+        "exchange_index": markets[0].exchange_index,
     }
     fee_type, multiplier = exchange.fees.of_event(header.event)
     if fee_type is not None:
@@ -170,7 +170,7 @@ def _series(exchange: Exchange, markets: list[PaperMarket], *, volume: bool) -> 
         "fee_multiplier": multiplier,
         "additional_prohibitions": [],
         "last_updated_ts": rfc3339(_updated_us(markets)),
-        "exchange_index": 0,
+        "exchange_index": markets[0].exchange_index,
     }
     traded = format_count(CountE2(sum(market.volume_e2 for market in markets)))
     return {**body, "volume_fp": traded} if volume else body

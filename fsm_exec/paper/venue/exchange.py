@@ -23,6 +23,7 @@ class Exchange(Lifecycle):
     """The layers below it are the operator's (lifecycle.py) and the floor's (trading.py)."""
 
     def create_order(self, account: Account, request: rest.CreateOrder) -> rest.CreateOrderAnswer:
+        account = self.subaccount(account, request.subaccount)
         self.require_trading()
         order = self._new_order(account, request)
         market = self.markets[order.ticker]
@@ -89,6 +90,18 @@ class Exchange(Lifecycle):
             ts_ms=order.updated_us // 1_000,
         )
 
+    def check_route(self, order_id: str, market_ticker: str | None, exchange_index: int | None) -> None:
+        """Raise ApiError 404 for an order that is not where a call looks for it: on the shard it names, else on that of
+        the market it names, else on the first one; -1 demands to go by the market."""
+        if exchange_index == -1 and not market_ticker:
+            raise errors.invalid_parameters("market_ticker is required to route by ticker")
+        order = self.orders.get(order_id)
+        shard = 0 if order is None else order.exchange_index
+        if exchange_index in (None, -1):
+            exchange_index = shard if market_ticker else 0
+        if exchange_index != shard:
+            raise errors.not_found("order")
+
     def amend_order(self, account: Account, order_id: str, request: rest.AmendOrder) -> rest.AmendOrderAnswer:
         """Keeps the queue place for a smaller size at the same price and for a new expiration alone."""
         self.require_trading()
@@ -152,9 +165,9 @@ class Exchange(Lifecycle):
     # Checks
 
     def _new_order(self, account: Account, request: rest.CreateOrder) -> Order:
-        request_checks.check_shard(request.exchange_index)
+        request_checks.check_shard(request.exchange_index, self.shards)
         market = self.markets.get(request.ticker)
-        if market is None:
+        if market is None or request.exchange_index not in (None, -1, market.exchange_index):
             raise errors.market_not_found(request.ticker)
         if market.status != "active":
             raise errors.market_inactive(request.ticker)
@@ -165,7 +178,7 @@ class Exchange(Lifecycle):
         request_checks.check_client_order_id(account, request.client_order_id)
         request_checks.check_combination(request)
         if request.order_group_id:
-            self._check_group(account, request.order_group_id)
+            self._check_group(account, request.order_group_id, market.exchange_index)
         now_us = self.timeline.now_us()
         expiration_us = request_checks.new_expiration_us(request, now_us)
         outcome = request_checks.outcome_of(request.side)
@@ -191,11 +204,13 @@ class Exchange(Lifecycle):
             updated_us=now_us,
             group_id=request.order_group_id or None,
             capped=may_trade < count,
+            exchange_index=market.exchange_index,
         )
 
-    def _check_group(self, account: Account, group_id: str) -> None:
+    def _check_group(self, account: Account, group_id: str, exchange_index: int) -> None:
+        """A group takes orders of its own shard alone: of another one it is not known."""
         group = self.groups.get(group_id)
-        if group is None or group.account_id != account.account_id:
+        if group is None or group.account_id != account.account_id or group.exchange_index != exchange_index:
             raise errors.group_not_found(group_id)
         if group.triggered:
             raise errors.group_limit_exceeded()

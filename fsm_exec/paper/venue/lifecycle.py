@@ -111,7 +111,9 @@ class Lifecycle(Trading):
         """No matching and no new orders until it is activated again. Cancels work."""
         market = self._in_status(ticker, "active")
         self._change_status(market, "inactive")
-        self.publisher.publish_lifecycle(ticker, "deactivated", {"is_deactivated": True}, self.timeline.now_us())
+        self.publisher.publish_lifecycle(
+            self.markets[ticker], "deactivated", {"is_deactivated": True}, self.timeline.now_us()
+        )
         self._sync_paused_books()
 
     def activate_market(self, ticker: str) -> None:
@@ -119,7 +121,9 @@ class Lifecycle(Trading):
         market = self._in_status(ticker, "inactive")
         self._cancel_all_in(ticker, "HaltCancel")
         self._change_status(market, "active")
-        self.publisher.publish_lifecycle(ticker, "activated", {"is_deactivated": False}, self.timeline.now_us())
+        self.publisher.publish_lifecycle(
+            self.markets[ticker], "activated", {"is_deactivated": False}, self.timeline.now_us()
+        )
         self._sync_paused_books()
 
     def close_market(self, ticker: str) -> None:
@@ -128,7 +132,9 @@ class Lifecycle(Trading):
         now_us = self.timeline.now_us()
         if market.close_us != now_us:
             market.close_us = now_us
-            self.publisher.publish_lifecycle(ticker, "close_date_updated", {"close_ts": now_us // 1_000_000}, now_us)
+            self.publisher.publish_lifecycle(
+                self.markets[ticker], "close_date_updated", {"close_ts": now_us // 1_000_000}, now_us
+            )
         self._change_status(market, "closed")
         self._cancel_all_in(ticker, "CloseCancel")
 
@@ -178,7 +184,7 @@ class Lifecycle(Trading):
             "determination_ts": now_us // 1_000_000,
             "settlement_value": format_price(market.value_e4),
         }
-        self.publisher.publish_lifecycle(ticker, "determined", fields, now_us)
+        self.publisher.publish_lifecycle(market, "determined", fields, now_us)
         if settle_after_s:
             due_us = now_us + settle_after_s * 1_000_000
             self.timeline.at(due_us, Rank.EXPIRY, ticker, lambda: self.settle_market(ticker))
@@ -200,7 +206,7 @@ class Lifecycle(Trading):
         self._change_status(market, "finalized")
         market.settled_us = now_us
         self.settlement.pay_out(market, now_us)
-        self.publisher.publish_lifecycle(ticker, "settled", {"settled_ts": now_us // 1_000_000}, now_us)
+        self.publisher.publish_lifecycle(market, "settled", {"settled_ts": now_us // 1_000_000}, now_us)
         for account in self.accounts.values():
             if ticker in account.positions:
                 self.publisher.publish_position(account, ticker, now_us)
@@ -212,7 +218,9 @@ class Lifecycle(Trading):
         market.header = msgspec.structs.replace(market.header, grid=grid, price_level_structure=structure)
         market.updated_us = self.timeline.now_us()
         fields = {"price_level_structure": structure, "price_ranges": price_ranges(grid)}
-        self.publisher.publish_lifecycle(ticker, "price_level_structure_updated", fields, market.updated_us)
+        self.publisher.publish_lifecycle(
+            self.markets[ticker], "price_level_structure_updated", fields, market.updated_us
+        )
 
     def _in_status(self, ticker: str, status: str) -> PaperMarket:
         market = self.markets[ticker]

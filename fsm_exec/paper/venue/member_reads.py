@@ -6,6 +6,7 @@ import msgspec
 
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, format_count, format_money
 from fsm_exec.paper import errors
+from fsm_exec.paper.ids import member_of
 from fsm_exec.paper.matching_engine.accounts import Account, Position, SettlementRecord, Transfer
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
@@ -50,6 +51,7 @@ def orders_page(exchange: Exchange, account: Account, page: Page, *, past: bool 
         return (
             (order.status != "resting" and order.updated_us < exchange.archived_until_us) == past
             and page.names(order.ticker)
+            and page.on(order.exchange_index)
             and _of_event(exchange, order.ticker, page)
             and (page.status is None or order.status == page.status)
             and page.within(order.created_us)
@@ -59,11 +61,13 @@ def orders_page(exchange: Exchange, account: Account, page: Page, *, past: bool 
     return rest.OrdersPage(orders=[serializers.order_body(order, account.user_id) for order in found], cursor=cursor)
 
 
-def order_of(exchange: Exchange, account: Account, order_id: str) -> rest.OrderBody:
+def order_of(exchange: Exchange, user: Account, order_id: str, market_ticker: str | None) -> rest.OrderBody:
+    """An order of any of the member's subaccounts; one of another shard than the first only with its market."""
+    exchange.check_route(order_id, market_ticker, None)
     order = exchange.orders.get(order_id)
-    if order is None or order.account_id != account.account_id:
+    if order is None or member_of(order.account_id) != user.account_id:
         raise errors.not_found("order")
-    return rest.OrderBody(order=serializers.order_body(order, account.user_id))
+    return rest.OrderBody(order=serializers.order_body(order, user.user_id))
 
 
 def fills_page(exchange: Exchange, account: Account, page: Page, *, past: bool = False) -> rest.FillsPage:
@@ -74,6 +78,7 @@ def fills_page(exchange: Exchange, account: Account, page: Page, *, past: bool =
             (fill.at_us < exchange.archived_until_us) == past
             and (page.order_id is None or fill.order.order_id == page.order_id)
             and page.names(fill.order.ticker)
+            and page.on(fill.order.exchange_index)
             and page.within(fill.at_us)
         )
 
@@ -82,7 +87,7 @@ def fills_page(exchange: Exchange, account: Account, page: Page, *, past: bool =
 
 
 class BalanceWithShards(rest.Balance, kw_only=True):
-    """With the cash of each shard: of the one there is."""
+    """With the cash of each shard: all of it lies on the first one, and orders on every shard may use it."""
 
     balance_breakdown: list[dict[str, object]]
 
@@ -119,6 +124,7 @@ def positions_page(
         return (
             position.traded_e2 > 0
             and page.names(market.ticker)
+            and page.on(market.exchange_index)
             and _of_event(exchange, market.ticker, page)
             and settlement in ("all", settled)
             and ("position" not in nonzero or position.count_e2 != 0)
@@ -136,17 +142,17 @@ def positions_page(
         total.realized_e6 += position.realized_e6
         total.fees_e6 += position.fees_e6
     return PositionsPage(
-        market_positions=[_market_position(market.ticker, position) for _, market, position in found],
+        market_positions=[_market_position(market, position) for _, market, position in found],
         event_positions=[_event_position(event, total) for event, total in events.items()],
         cursor=cursor,
     )
 
 
-def _market_position(ticker: str, position: Position) -> MarketPosition:
+def _market_position(market: PaperMarket, position: Position) -> MarketPosition:
     """The exposure is what the open contracts cost: no source has the exact formula."""
     return MarketPosition(
-        ticker=ticker,
-        exchange_index=0,
+        ticker=market.ticker,
+        exchange_index=market.exchange_index,
         total_traded_dollars=format_money(MoneyE6(position.traded_e6)),
         position_fp=format_count(CountE2(position.count_e2)),
         market_exposure_dollars=format_money(MoneyE6(position.cost_e6)),
@@ -190,7 +196,7 @@ def _settlement_body(exchange: Exchange, settled: SettlementRecord) -> dict[str,
     yes, no = max(0, settled.count_e2), max(0, -settled.count_e2)
     return {
         "ticker": settled.ticker,
-        "exchange_index": 0,
+        "exchange_index": exchange.markets[settled.ticker].exchange_index,
         "event_ticker": exchange.markets[settled.ticker].header.event,
         "market_result": settled.result,
         "yes_count_fp": format_count(CountE2(yes)),
@@ -226,9 +232,9 @@ def _transfer_body(transfer: Transfer) -> dict[str, object]:
     }
 
 
-def queue_position(exchange: Exchange, account: Account, order_id: str) -> dict[str, object]:
+def queue_position(exchange: Exchange, user: Account, order_id: str) -> dict[str, object]:
     order = exchange.orders.get(order_id)
-    if order is None or order.account_id != account.account_id or order.status != "resting":
+    if order is None or member_of(order.account_id) != user.account_id or order.status != "resting":
         raise errors.not_found("order")
     return {"queue_position_fp": format_count(exchange.markets[order.ticker].book.ahead_of(order))}
 

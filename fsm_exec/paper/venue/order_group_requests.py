@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fsm_exec.core.values.units import format_count
 from fsm_exec.paper import errors
+from fsm_exec.paper.ids import subaccount_of
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.order_groups import GROUPS_MAX, OrderGroup, limit_of
 from fsm_exec.paper.venue import request_checks
@@ -13,15 +16,17 @@ from fsm_exec.wire.writes import CreateGroup, GroupBody, GroupCreated, GroupLimi
 
 def create_group(exchange: Exchange, account: Account, asked: CreateGroup) -> GroupCreated:
     exchange.require_exchange()
-    request_checks.check_shard(asked.exchange_index)
-    request_checks.check_subaccount(asked.subaccount)
+    account = exchange.subaccount(account, asked.subaccount)
+    request_checks.check_shard(asked.exchange_index, exchange.shards)
     limit = limit_of(asked)
     if len(_of(exchange, account)) >= GROUPS_MAX:
         raise errors.invalid_parameters(f"there are {GROUPS_MAX} order groups already")
-    group = OrderGroup(exchange.ids.new("group"), account.account_id, limit)
+    shard = max(0, asked.exchange_index or 0)
+    group = OrderGroup(exchange.ids.new("group"), account.account_id, limit, shard)
     exchange.groups[group.group_id] = group
     exchange.publisher.publish_group(group, "created", exchange.timeline.now_us())
-    return GroupCreated(order_group_id=group.group_id, subaccount=0, exchange_index=0)
+    number = subaccount_of(account.account_id)
+    return GroupCreated(order_group_id=group.group_id, subaccount=number, exchange_index=shard)
 
 
 def change_limit(exchange: Exchange, account: Account, group_id: str, asked: GroupLimit) -> None:
@@ -60,25 +65,30 @@ def delete(exchange: Exchange, account: Account, group_id: str) -> None:
     exchange.publisher.publish_group(group, "deleted", exchange.timeline.now_us())
 
 
-def group_of(exchange: Exchange, account: Account, group_id: str) -> GroupBody:
-    group = _group(exchange, account, group_id)
+def group_of(exchange: Exchange, accounts: Sequence[Account], group_id: str) -> GroupBody:
+    """A group of one or any of a member's subaccounts, on whichever shard."""
+    group = exchange.groups.get(group_id)
+    if group is None or group.account_id not in [account.account_id for account in accounts]:
+        raise errors.group_not_found(group_id)
     return GroupBody(
         is_auto_cancel_enabled=True,
         orders=list(group.resting),
         contracts_limit_fp=format_count(group.limit_e2),
-        exchange_index=0,
+        exchange_index=group.exchange_index,
     )
 
 
-def groups_of(exchange: Exchange, account: Account) -> GroupsPage:
+def groups_of(exchange: Exchange, accounts: Sequence[Account]) -> GroupsPage:
+    """The groups of one or all of a member's subaccounts."""
     return GroupsPage(
         order_groups=[
             GroupSummary(
                 id=group.group_id,
                 is_auto_cancel_enabled=True,
                 contracts_limit_fp=format_count(group.limit_e2),
-                exchange_index=0,
+                exchange_index=group.exchange_index,
             )
+            for account in accounts
             for group in _of(exchange, account)
         ]
     )

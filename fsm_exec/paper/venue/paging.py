@@ -49,10 +49,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None = None
     min_s: int | None = None
     max_s: int | None = None
+    exchange_index: int | None = None
 
     def within(self, at_us: int) -> bool:
         at_s = at_us // 1_000_000
         return (self.min_s is None or at_s >= self.min_s) and (self.max_s is None or at_s <= self.max_s)
+
+    def on(self, exchange_index: int) -> bool:
+        return self.exchange_index in (None, -1, exchange_index)
 
     def names(self, ticker: str) -> bool:
         return not self.tickers or ticker in self.tickers

@@ -131,7 +131,7 @@ def market_body(market: PaperMarket) -> rest.Market:
         price_level_structure=header.price_level_structure,
         price_ranges=price_ranges(header.grid),
         liquidity_dollars=ZERO_PRICE,
-        exchange_index=0,
+        exchange_index=market.exchange_index,
         settlement_value_dollars=None if market.result is None else format_price(market.value_e4),
         settlement_ts=None if market.settled_us is None else rfc3339(market.settled_us),
         fee_waiver_expiration_time=None if waived_us is None else rfc3339(waived_us),
@@ -216,7 +216,10 @@ def status_body(exchange: Exchange) -> dict[str, object]:
     body: dict[str, object] = dict(state)
     if exchange.resume_us is not None:
         body["exchange_estimated_resume_time"] = rfc3339(exchange.resume_us)
-    body["exchange_index_statuses"] = [{"exchange_index": 0, "description": "default", **state}]
+    body["exchange_index_statuses"] = [
+        {"exchange_index": index, "description": f"shard {index}" if index else "default", **state}
+        for index in sorted(exchange.shards)
+    ]
     return body
 
 

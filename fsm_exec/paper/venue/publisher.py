@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, complement, format_count, format_price
+from fsm_exec.paper.ids import member_of
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.market_book import LevelChange, Match
@@ -55,7 +56,7 @@ class Publisher:
             if not subscription.wants(market.ticker):
                 continue
             cause = change.cause
-            if cause is not None and cause.account_id == subscription.account_id:
+            if cause is not None and member_of(cause.account_id) == subscription.account_id:
                 body = _delta_body(market, change, at_us, cause, yes_prices=subscription.yes_prices)
             elif (known := plain.get(subscription.yes_prices)) is not None:
                 body = known
@@ -85,7 +86,7 @@ class Publisher:
 
     def publish_market_created(self, market: PaperMarket, at_us: int) -> None:
         ends_s = market.close_us // 1_000_000
-        self.publish_lifecycle(market.ticker, "created", {"open_ts": at_us // 1_000_000, "close_ts": ends_s}, at_us)
+        self.publish_lifecycle(market, "created", {"open_ts": at_us // 1_000_000, "close_ts": ends_s}, at_us)
 
     def publish_event_fees(self, event: str, fee_type: str | None, multiplier: Decimal | None, at_us: int) -> None:
         """Publish what an event overrides of its series' fees from now on; None twice: nothing any more."""
@@ -96,12 +97,12 @@ class Publisher:
             subscription.send("event_fee_update", body, at_us)
 
     def publish_lifecycle(
-        self, ticker: str, event: feeds.LifecycleEvent, fields: Mapping[str, object], at_us: int
+        self, market: PaperMarket, event: feeds.LifecycleEvent, fields: Mapping[str, object], at_us: int
     ) -> None:
         listeners = self._by_channel["market_lifecycle_v2"]
-        if not listeners or ticker.startswith(COMBOS):
+        if not listeners or market.ticker.startswith(COMBOS):
             return
-        message = feeds.Lifecycle(market_ticker=ticker, event_type=event, exchange_index=0)
+        message = feeds.Lifecycle(market_ticker=market.ticker, event_type=event, exchange_index=market.exchange_index)
         body = _ENCODER.encode(msgspec.structs.replace(message, **fields))
         for subscription in listeners:
             subscription.send("market_lifecycle_v2", body, at_us)
@@ -119,12 +120,12 @@ class Publisher:
 
     def publish_position(self, account: Account, ticker: str, at_us: int) -> None:
         for subscription in self._of(account, "market_positions", ticker):
-            body = _ENCODER.encode(serializers.position_frame(account.user_id, ticker, account.position(ticker)))
+            body = _ENCODER.encode(serializers.position_frame(account, ticker))
             subscription.send("market_position", body, at_us)
 
     def publish_group(self, group: OrderGroup, event: feeds.GroupEvent, at_us: int) -> None:
         for subscription in self._by_channel["order_group_updates"]:
-            if subscription.account_id == group.account_id:
+            if subscription.account_id == member_of(group.account_id):
                 message = feeds.GroupUpdate(
                     event_type=event,
                     order_group_id=group.group_id,
@@ -134,7 +135,9 @@ class Publisher:
                 subscription.send("order_group_updates", _ENCODER.encode(message), at_us)
 
     def _of(self, account: Account, channel: Channel, ticker: str) -> list[Subscription]:
-        return [s for s in self._by_channel[channel] if s.account_id == account.account_id and s.wants(ticker)]
+        return [
+            s for s in self._by_channel[channel] if s.account_id == member_of(account.account_id) and s.wants(ticker)
+        ]
 
 
 def snapshot_body(market: PaperMarket, *, yes_prices: bool) -> bytes:
@@ -198,7 +201,7 @@ def _delta_body(market: PaperMarket, change: LevelChange, at_us: int, own: Order
             delta_fp=format_count(CountE2(change.delta_e2)),
             side=change.outcome,
             client_order_id=None if own is None else own.client_order_id or None,
-            subaccount=None if own is None else 0,
+            subaccount=None if own is None else own.subaccount,
             ts=rfc3339(at_us),
             ts_ms=at_us // 1_000,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from fsm_exec.core.errors import UnitError
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, parse_count, parse_price
@@ -66,9 +67,9 @@ def check_client_order_id(account: Account, client_order_id: str | None) -> None
         raise errors.order_already_exists()
 
 
-def check_shard(exchange_index: int | None) -> None:
-    """Raise ApiError for a shard without funds. This exchange has one shard, 0; -1 requests routing by ticker."""
-    if exchange_index not in (None, -1, 0):
+def check_shard(exchange_index: int | None, shards: Collection[int]) -> None:
+    """Raise ApiError for a shard that is not here: the member never had funds there. -1 requests routing by ticker."""
+    if exchange_index not in (None, -1) and exchange_index not in shards:
         raise errors.user_not_found()
 
 
@@ -77,13 +78,6 @@ def check_combination(request: rest.CreateOrder) -> None:
     That a reduce-only order must be immediate-or-cancel is documented, the code of its refusal is not."""
     if request.reduce_only and request.time_in_force != "immediate_or_cancel":
         raise errors.invalid_parameters("reduce_only goes with immediate_or_cancel only")
-    check_subaccount(request.subaccount)
-
-
-def check_subaccount(subaccount: int | None) -> None:
-    """Accounts here have the primary one, 0."""
-    if subaccount:
-        raise errors.invalid_parameters("subaccount is not offered by this exchange")
 
 
 def remaining_after_decrease(remaining: CountE2, request: DecreaseOrder) -> int:

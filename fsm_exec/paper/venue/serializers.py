@@ -6,7 +6,8 @@ The wire's deprecated fields (`side`, `action`, `purchased_side`, `taker_side`) 
 from __future__ import annotations
 
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, complement, format_count, format_money, format_price
-from fsm_exec.paper.matching_engine.accounts import Position
+from fsm_exec.paper.ids import subaccount_of
+from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.market_book import Match
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
 from fsm_exec.paper.rfc3339 import rfc3339
@@ -52,8 +53,8 @@ def order_body(order: Order, user_id: str) -> rest.Order:
         self_trade_prevention_type=order.self_trade_prevention,
         order_group_id=order.group_id,
         cancel_order_on_pause=True if order.cancel_on_pause else None,
-        subaccount_number=0,
-        exchange_index=0,
+        subaccount_number=order.subaccount,
+        exchange_index=order.exchange_index,
     )
 
 
@@ -64,7 +65,7 @@ def order_frame(order: Order, user_id: str) -> feeds.UserOrder:
         user_id=user_id,
         client_order_id=order.client_order_id,
         ticker=order.ticker,
-        exchange_index=0,
+        exchange_index=order.exchange_index,
         status=order.status,
         side="yes",
         is_yes=True,
@@ -87,7 +88,7 @@ def order_frame(order: Order, user_id: str) -> feeds.UserOrder:
         expiration_ts_ms=None if expires_us is None else expires_us // 1_000,
         order_group_id=order.group_id,
         self_trade_prevention_type=order.self_trade_prevention,
-        subaccount_number=0,
+        subaccount_number=order.subaccount,
     )
 
 
@@ -99,7 +100,7 @@ def fill_body(fill: FillRecord) -> rest.Fill:
         order_id=order.order_id,
         ticker=order.ticker,
         market_ticker=order.ticker,
-        exchange_index=0,
+        exchange_index=order.exchange_index,
         outcome_side=order.outcome,
         book_side=order.book_side,
         count_fp=format_count(fill.count_e2),
@@ -111,7 +112,7 @@ def fill_body(fill: FillRecord) -> rest.Fill:
         action=_action(order),
         created_time=rfc3339(fill.at_us),
         ts=fill.at_us // 1_000_000,
-        subaccount_number=0,
+        subaccount_number=order.subaccount,
     )
 
 
@@ -122,7 +123,7 @@ def fill_frame(fill: FillRecord) -> feeds.Fill:
         order_id=order.order_id,
         client_order_id=order.client_order_id or None,
         market_ticker=order.ticker,
-        exchange_index=0,
+        exchange_index=order.exchange_index,
         is_taker=fill.is_taker,
         side="yes",
         action=_action(order),
@@ -133,7 +134,7 @@ def fill_frame(fill: FillRecord) -> feeds.Fill:
         count_fp=format_count(fill.count_e2),
         fee_cost=format_money(fill.fee_e6),
         post_position_fp=format_count(CountE2(fill.position_e2)),
-        subaccount=0,
+        subaccount=order.subaccount,
         ts=fill.at_us // 1_000_000,
         ts_ms=fill.at_us // 1_000,
     )
@@ -158,9 +159,10 @@ def trade_frame(ticker: str, trade_id: str, match: Match, at_us: int) -> feeds.T
     )
 
 
-def position_frame(user_id: str, ticker: str, position: Position) -> feeds.MarketPosition:
+def position_frame(account: Account, ticker: str) -> feeds.MarketPosition:
+    position = account.position(ticker)
     return feeds.MarketPosition(
-        user_id=user_id,
+        user_id=account.user_id,
         market_ticker=ticker,
         position_fp=format_count(CountE2(position.count_e2)),
         position_cost_dollars=format_money(MoneyE6(position.cost_e6)),
@@ -168,7 +170,7 @@ def position_frame(user_id: str, ticker: str, position: Position) -> feeds.Marke
         fees_paid_dollars=format_money(MoneyE6(position.fees_e6)),
         position_fee_cost_dollars=format_money(MoneyE6(position.open_fees_e6)),
         volume_fp=format_count(CountE2(position.traded_e2)),
-        subaccount=0,
+        subaccount=subaccount_of(account.account_id),
     )
 
 

@@ -13,10 +13,13 @@ from fsm_exec.paper.venue.exchange import Exchange
 class TapePlayer:
     """One market's tape. Only the next event waits on the timeline; each puts the one after it there."""
 
-    def __init__(self, exchange: Exchange, tape: Tape, fill_model: FillModel = "recorded") -> None:
+    def __init__(
+        self, exchange: Exchange, tape: Tape, fill_model: FillModel = "recorded", exchange_index: int = 0
+    ) -> None:
         self._exchange = exchange
         self._tape = tape
         self._fill_model: FillModel = fill_model
+        self._exchange_index = exchange_index
         self._next = 0
         self._shift_us = 0
         self.ended = trio.Event()
@@ -27,7 +30,9 @@ class TapePlayer:
 
     def start(self, start_us: int) -> None:
         """Open the market now and play its first event at `start_us`; every later one keeps its distance from it."""
-        market = self._exchange.add_market(self._tape.header, fill_model=self._fill_model)
+        market = self._exchange.add_market(
+            self._tape.header, fill_model=self._fill_model, exchange_index=self._exchange_index
+        )
         market.close_us = start_us + self._tape.length_us
         self._shift_us = start_us - self._tape.first_us
         self._schedule_next()

@@ -10,7 +10,8 @@ from __future__ import annotations
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.values.units import CountE2, MoneyE6, format_money, in_outcome
-from fsm_exec.paper.ids import Ids
+from fsm_exec.paper import errors
+from fsm_exec.paper.ids import Ids, member_of, subaccount_id
 from fsm_exec.paper.matching_engine.accounts import Account, Transfer, cached_reserve
 from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.market import PaperMarket
@@ -36,6 +37,7 @@ class Trading:
         self.timeline = timeline
         self.publisher = Publisher()
         self.markets: dict[str, PaperMarket] = {}
+        self.shards = {0}  # those that have, or had, a market; the first one is always there
         self.exclusive_events: set[str] = set()  # those of whose markets at most one settles YES
         self.accounts: dict[str, Account] = {}
         self.orders: dict[str, Order] = {}
@@ -51,13 +53,18 @@ class Trading:
     # Setting up
 
     def add_market(
-        self, header: TapeHeader, queue_model: QueueModel = "conservative", fill_model: FillModel = "recorded"
+        self,
+        header: TapeHeader,
+        queue_model: QueueModel = "conservative",
+        fill_model: FillModel = "recorded",
+        exchange_index: int = 0,
     ) -> PaperMarket:
         """`queue_model`: what the decreases of its tape do to the places of members' orders (price_level.py);
-        `fill_model`: which limit orders of its tape cross to them (fill_models.py)."""
+        `fill_model`: which limit orders of its tape cross to them (fill_models.py); `exchange_index`: its shard."""
         assert header.ticker not in self.markets, f"{header.ticker} is already here"
         now_us = self.timeline.now_us()
-        market = PaperMarket(header, now_us, queue_model, fill_model)
+        market = PaperMarket(header, now_us, queue_model, fill_model, exchange_index)
+        self.shards.add(exchange_index)
         self.markets[header.ticker] = market
         self.fees.bill(market)
         self.publisher.publish_market_created(market, now_us)
@@ -67,6 +74,26 @@ class Trading:
         account = Account(self.ids.new("account"), self.ids.new("user"), cash)
         self.accounts[account.account_id] = account
         return account
+
+    def open_subaccount(self, account: Account, cash: MoneyE6) -> Account:
+        """Open the member's next numbered subaccount, with money from outside."""
+        name = subaccount_id(account.account_id, len(self.subaccounts(account)))
+        opened = Account(name, account.user_id, cash, client_ids=account.client_ids)
+        self.accounts[name] = opened
+        return opened
+
+    def subaccount(self, account: Account, number: int | None) -> Account:
+        """Return the member's subaccount; None or 0: the primary one. Raises ApiError for one that is not there."""
+        if not number:
+            return account
+        found = self.accounts.get(subaccount_id(account.account_id, number))
+        if found is None:
+            raise errors.invalid_parameters(f"there is no subaccount {number}")
+        return found
+
+    def subaccounts(self, account: Account) -> list[Account]:
+        """Return all of the member's, the primary one first."""
+        return [each for name, each in self.accounts.items() if member_of(name) == account.account_id]
 
     def transfer(self, account: Account, amount: MoneyE6) -> None:
         """Add money from outside to the cash, or take it out (below 0), in whole cents. Raises UserError for nothing,
