@@ -94,6 +94,11 @@ GROUPS: Final = {
             "status",
             "Show the state of the engine, and how soon a halt would leave nothing live.",
         ),
+        "fleet": Place(
+            "daemon.fleet",
+            "fleet",
+            "Show several daemons in one table: those that run here, those of [fleet], and the addresses given.",
+        ),
         "positions": Place(
             "daemon.account_commands",
             "positions",

@@ -60,14 +60,27 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     headers_file: str | None = None
 
 
+class FleetDaemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A daemon that `fleet` shows beside those that run here: its address on this machine, and what opens it."""
+
+    url: str
+    token_file: str | None = None
+
+
+class FleetSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `[fleet]`: daemons by the names they are shown under."""
+
+    daemons: dict[str, FleetDaemon] = {}
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
-    `allow_real_money` goes with "production" and with nothing else. `subaccount` is the one that is worked; not said:
-    the one that the exchange takes for the key. `[limits]` is what `serve` accepts at most, `[depth]` how it stores
-    books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults; `[page]` where its page is,
-    `[alerts]` who hears of what, `[telemetry]` who takes spans, `[tapes]` whether the frames of worked markets are
-    kept, `[archive]` when what is over moves into archives, `[execution]` how long its orders outlive this host,
-    `[log]` how much of the log is kept."""
+    `allow_real_money` goes with "production" and with nothing else. `subaccount` is the one that is worked, 0 the
+    primary one. `[limits]` is what `serve` accepts at most, `[depth]` how it stores books of markets, `[risk]` what the
+    account may lose; `risk_limits` has its defaults; `[page]` where its page is, `[alerts]` who hears of what,
+    `[telemetry]` who takes spans, `[tapes]` whether the frames of worked markets are kept, `[archive]` when what is
+    over moves into archives, `[execution]` how long its orders outlive this host, `[fleet]` the daemons that `fleet`
+    shows, `[log]` how much of the log is kept."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -75,7 +88,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     allow_real_money: bool = False
     rest_url: str | None = None
     ws_url: str | None = None
-    subaccount: Annotated[int, msgspec.Meta(ge=0, le=SUBACCOUNT_MAX)] | None = None
+    subaccount: Annotated[int, msgspec.Meta(ge=0, le=SUBACCOUNT_MAX)] = 0
     max_clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 5_000
     limits: ControlLimits = ControlLimits()
     depth: DepthSettings = DepthSettings()
@@ -88,6 +101,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     standby: StandbySettings = StandbySettings()
     execution: LeaseSettings = LeaseSettings()
     log: LogSettings = LogSettings()
+    fleet: FleetSettings = FleetSettings()
 
     def risk_limits(self) -> RiskLimits:
         """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing

@@ -31,7 +31,7 @@ class KalshiGroups:
         body = writes.CreateGroup(
             contracts_limit_fp=_limit(limit_e2).contracts_limit_fp,
             exchange_index=exchange_index or None,
-            subaccount=self._endpoints.routes.subaccount,
+            subaccount=self._endpoints.routes.subaccount or None,
         )
         return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=body)
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fsm_exec.cli.config import Config, load_config
 from fsm_exec.cli.setup.config_text import config_text
-from fsm_exec.cli.setup.setting_words import CHANNELS
+from fsm_exec.cli.setup.setting_words import NAMED_TABLES
 from fsm_exec.cli.setup.systemd import unit_text
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.account.limits import RiskLimits
@@ -49,7 +49,9 @@ def test_a_written_configuration_is_read_as_what_was_chosen(tmp_path: Path) -> N
 
 def test_each_commented_line_is_the_default(tmp_path: Path) -> None:
     """With the "#" taken away from every line that is not off, the configuration means the same as the bare one."""
-    text = config_text(BARE).replace(CHANNELS, "")
+    text = config_text(BARE)
+    for table in NAMED_TABLES.values():
+        text = text.replace(table, "")
     opened = read(tmp_path, SHOWN.sub("", OFF.sub("", text)))
     assert msgspec.structs.replace(opened, risk=RiskLimits()) == BARE
     assert opened.risk == BARE.risk_limits()
@@ -61,7 +63,7 @@ def test_each_example_of_what_is_off_is_taken(tmp_path: Path) -> None:
     text = config_text(BARE)
     examples = [match[0] for match in OFF.finditer(text) if not match[0].startswith(("#rest_url", "#ws_url"))]
     assert len(examples) > 10
-    for example in [*examples, CHANNELS]:
+    for example in [*examples, *NAMED_TABLES.values()]:
         assert read(tmp_path, text.replace(example, SHOWN.sub("", example))) != BARE, example
 
 

@@ -17,7 +17,7 @@ from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.endpoints import Endpoints
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
-from fsm_exec.kalshi.routes import SUBACCOUNT_IN_QUERY, Routes, takes_subaccount
+from fsm_exec.kalshi.routes import OMITTED_MEANS_ALL, SUBACCOUNT_IN_QUERY, Routes, is_one_of
 from tests.kalshi.test_endpoints import sent
 from tests.specification.operations import OPERATIONS
 
@@ -37,7 +37,7 @@ def test_the_table_is_the_specification_s() -> None:
     assert said == SUBACCOUNT_IN_QUERY
     for one in OPERATIONS:
         path = "/".join("some-id" if part.startswith("{") else part for part in one.path.split("/"))
-        assert takes_subaccount(one.method, path) == ("subaccount" in one.query), one.name
+        assert is_one_of(SUBACCOUNT_IN_QUERY, one.method, path) == ("subaccount" in one.query), one.name
 
 
 def test_the_exchange_s_own_description_says_the_same() -> None:
@@ -47,14 +47,17 @@ def test_the_exchange_s_own_description_says_the_same() -> None:
         pytest.skip("FSM_EXEC_SPECS names no folder of specifications")
     described = yaml.safe_load((Path(folder) / "openapi.yaml").read_text(encoding="utf-8"))
     named = described["components"]["parameters"]
-    found = set()
+    found, of_all = set(), set()
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
             for parameter in operation.get("parameters", ()) if isinstance(operation, dict) else ():
                 whole = named[parameter["$ref"].rsplit("/", 1)[1]] if "$ref" in parameter else parameter
                 if whole["name"] == "subaccount" and not path.startswith("/communications"):
                     found.add((method.upper(), template(path)))
+                    if parameter["$ref"].endswith("/SubaccountQuery"):
+                        of_all.add((method.upper(), template(path)))
     assert found == SUBACCOUNT_IN_QUERY
+    assert of_all == OMITTED_MEANS_ALL
 
 
 def rest_of(kit: Kit, network: Network, subaccount: int | None, shards: dict[str, int]) -> KalshiRest:
@@ -87,6 +90,26 @@ async def test_every_write_names_subaccount_and_shard(kit: Kit, network: Network
     assert everything[2] == [SUBACCOUNT]
     assert (made[2], made[3]["subaccount"]) == ([], 3)
     assert triggered[2] == [SUBACCOUNT]
+
+
+async def test_the_primary_one_is_named_where_none_means_all(kit: Kit, network: Network) -> None:
+    """In listings, and by what cancels everything; every other call is as it is without any subaccount."""
+    network.answer(500)
+    await write_all(kit, rest_of(kit, network, 0, {}))
+    reading = type(network)().each(lambda request: network_answer(request.url.path))
+    rest = rest_of(kit, reading, 0, {})
+    await rest.fetch_orders()
+    await rest.fetch_fills()
+    named = {
+        (request.method, request.url.path.rsplit("/v2", 1)[1])
+        for request in network.requests + reading.requests
+        if b"subaccount" in request.content + request.url.query
+    }
+    assert named == {
+        ("DELETE", "/portfolio/events/orders"),
+        ("GET", "/portfolio/orders"),
+        ("GET", "/portfolio/fills"),
+    }
 
 
 @pytest.mark.parametrize("index", [0, None])

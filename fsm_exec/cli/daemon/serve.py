@@ -41,7 +41,6 @@ from fsm_exec.store.files.locks import database_lock
 
 PORT_MAX = 65_535
 WHAT = "fsm-exec serve"
-PRIMARY = 0  # the subaccount of an account without any
 
 
 @click.command()
@@ -158,7 +157,7 @@ def run_daemon(
                     environment=name,
                     address=account.exchange.rest_url,
                     api_key_id=api_key_id,
-                    subaccount=account.config.subaccount or PRIMARY,
+                    subaccount=account.config.subaccount,
                     database=database,
                     what=WHAT,
                     since=since,

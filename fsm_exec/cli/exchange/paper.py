@@ -56,6 +56,8 @@ GENERATED_TAPE_S = 4 * 3_600  # a trading day's worth, and drawn in a second or 
 PORT_MAX = 65_535
 KEY_BYTES_MAX = 64 * 1_024
 SPEED_MAX = 1_000
+SUBACCOUNT_MAX = 63
+SHARD_MAX = 1_000
 
 
 @click.command()
@@ -99,6 +101,14 @@ SPEED_MAX = 1_000
     help="The private key of its account; made if it is not there. With it and the same --seed and ports, an exchange "
     "that is started again still knows its clients.",
 )
+@click.option(
+    "--subaccounts",
+    type=click.IntRange(0, SUBACCOUNT_MAX),
+    default=0,
+    show_default=True,
+    help="Numbered subaccounts of its account, each with as much play money.",
+)
+@click.option("--shard", type=click.IntRange(0, SHARD_MAX), default=0, show_default=True, help="That has its markets.")
 @reward_options
 @click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen at.")
 def paper(
@@ -115,6 +125,8 @@ def paper(
     speed: int,
     result: str | None,
     key: Path | None,
+    subaccounts: int,
+    shard: int,
     liquidity_reward: str | None,
     volume_reward: str | None,
     host: str,
@@ -138,7 +150,7 @@ def paper(
     key_path = None if key is None else Path(os.path.abspath(key))
     try:
         serving = partial(_serve, tapes, fills, exclusive, what_goes_wrong, seed, speed, outcome, key_path, rewards)
-        trio.run(serving, address, port, ws_port)
+        trio.run(serving, subaccounts, shard, address, port, ws_port)
     except* OSError as group:
         raise _socket_error(group, address, port, ws_port) from group
 
@@ -153,6 +165,8 @@ async def _serve(
     result: Outcome | None,
     key: Path | None,
     rewards: DailyRewards | None,
+    subaccounts: int,
+    shard: int,
     address: str,
     port: int,
     ws_port: int,
@@ -162,15 +176,17 @@ async def _serve(
         wall = WallClock(system_us())
         at = PaperExchange.starting_at(system_us(), seed=seed, speed=speed, signatures_by=wall)
         key_path = directory / "key.pem" if key is None else key
-        _, credentials = _open_account(at, key_path)
+        account, credentials = _open_account(at, key_path)
         if key is not None:  # its clients may remember the ids of an exchange before this one
             at.exchange.ids.begin_life(str(system_us()))
+        for _ in range(subaccounts):
+            at.exchange.open_subaccount(account, PLAY_CASH_E6)
         plan = None if faults is None else FaultPlan(faults, seed)
         async with (
             at.on_loopback(port=port, ws_port=ws_port, address=address, faults=plan) as served,
             trio.open_nursery() as nursery,
         ):
-            players = [at.play(tape, fill_model=fill_model) for tape in tapes]
+            players = [at.play(tape, fill_model=fill_model, exchange_index=shard) for tape in tapes]
             if rewards is not None:
                 for player in players:
                     for program in rewards.programs(player.ticker, at.exchange.timeline.now_us()):

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from fsm_exec.cli.config import Config
-from fsm_exec.cli.setup.setting_words import CHANNELS, SETTINGS, TABLES
+from fsm_exec.cli.setup.setting_words import NAMED_TABLES, SETTINGS, TABLES
 
 HEAD: Final = """\
 # Written by: fsm-exec init. What stands behind a "#" and a name holds without the line, or is off where it says so;
@@ -48,7 +48,7 @@ def _setting_lines(table: str, value: msgspec.Struct, default: msgspec.Struct) -
         place = f"{table}.{name}"
         mine, without = getattr(value, name), getattr(default, name)
         if isinstance(mine, Mapping):
-            channels.append(f"\n{CHANNELS.rstrip()}")
+            channels.append(f"\n{NAMED_TABLES[place].rstrip()}")
         else:
             yield _setting_line(place, name, mine, without)
     yield from channels  # a table of its own: after all that belongs to this one

@@ -27,6 +27,7 @@ TABLES: Final = {
     "tapes": "The frames of worked markets, kept to play them again.",
     "archive": "When what is over moves into archives.",
     "standby": "A second host that takes over. Both hosts have the same table.",
+    "fleet": "Daemons that fsm-exec fleet shows beside those that run here.",
     "log": "How much is kept of the log beside the database.",
 }
 
@@ -37,7 +38,7 @@ SETTINGS: Final = {
     "allow_real_money": Words('goes with "production", and with nothing else'),
     "rest_url": Words('of the exchange on this machine: for "paper" only', '"http://127.0.0.1:8765/trade-api/v2"'),
     "ws_url": Words('of its stream: for "paper" only', '"ws://127.0.0.1:8767/trade-api/ws/v2"'),
-    "subaccount": Words("that is worked, 0 for the primary; an account that has others should say it", "0"),
+    "subaccount": Words("that is worked, 0 for the primary; a key restricted to one needs its number"),
     "max_clock_skew_ms": Words("a clock that is further off fails in doctor"),
     "limits.max_unfinished_executions": Words("at any time"),
     "limits.max_quantity_contracts": Words("of one execution"),
@@ -89,9 +90,16 @@ SETTINGS: Final = {
 }
 """By table and name. A test of the house holds it against `fsm_exec.cli.config`."""
 
-CHANNELS: Final = """\
+NAMED_TABLES: Final = {
+    "alerts.channels": """\
 #[alerts.channels.phone]
 #url_file = "telegram.url"            # a file with one address: json://, tgram://, discord://, slack://, mailto://
 #max_messages_per_minute = 10
-"""
-"""How a channel of alerts is written: each has a name of its own, so none has defaults."""
+""",
+    "fleet.daemons": """\
+#[fleet.daemons.other-host]
+#url = "http://127.0.0.1:9001"        # of this machine: another one is reached through a tunnel
+#token_file = "other-host.token"      # this user's own unless given
+""",
+}
+"""How the tables are written that have a name of their own each, so none of them has defaults."""
