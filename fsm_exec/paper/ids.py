@@ -50,6 +50,11 @@ def member_of(account_id: str) -> str:
     return account_id.partition("/")[0]
 
 
+def is_of(account_id: str, owner_id: str) -> bool:
+    """Whether an account is the owner: the same one, or the member whose subaccount it is."""
+    return owner_id in (account_id, member_of(account_id))
+
+
 def subaccount_of(account_id: str) -> int:
     """The number of a subaccount, 0 for a member's primary one."""
     return int(account_id.partition("/")[2] or 0)

@@ -74,10 +74,12 @@ class QueuePositionRows(msgspec.Struct, kw_only=True):
 
 
 class ApiKeyRow(msgspec.Struct, kw_only=True):
-    """One key. An exchange may leave out `scopes` (their words: wire/README.md 2)."""
+    """One key. An exchange may leave out `scopes` (their words: wire/README.md 2). `subaccount`: the only one it may
+    act on; None: any."""
 
     api_key_id: str | None = None
     scopes: list[str] | None = None
+    subaccount: int | None = None
 
 
 class ApiKeyRows(msgspec.Struct, kw_only=True):

@@ -12,6 +12,7 @@ from fsm_exec.cli.config import TelemetrySettings
 from fsm_exec.cli.doctor.account_checks import clock_check
 from fsm_exec.cli.doctor.installation import states_check, telemetry_check
 from fsm_exec.core.market.client_order_id import client_order_id
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.wire.rest import CreateOrder
 from tests.cli.exchange import TICKER, site
 from tests.cli.support import run
@@ -40,6 +41,24 @@ async def test_a_sound_installation(tmp_path: Path) -> None:
         assert "key.pem: an RSA key, readable by this user alone" in text
     body = "".join((tmp_path / "key.pem").read_text().splitlines()[1:-1])
     assert body not in output + text
+
+
+async def test_a_key_of_another_subaccount(tmp_path: Path) -> None:
+    """A key that is restricted to one says which has to be written; with its number all is well."""
+    async with site(tmp_path) as place:
+        numbered = place.exchange.open_subaccount(place.account, MoneyE6(1_000_000))
+        credentials = place.gate.create_key(numbered)
+        credentials.write_private_key(tmp_path / "numbered.pem")
+        key = {"api_key_id": credentials.api_key_id, "private_key_path": "numbered.pem"}
+        place.write_config(**key)
+        code, output, _ = await place.run("doctor", "--config", place.config, "--json")
+        assert code == 1
+        assert verdicts(output)["permissions"] == "fail"
+        assert "write subaccount = 1 in the configuration" in output
+        place.write_config(**key, subaccount=1)
+        code, output, _ = await place.run("doctor", "--config", place.config, "--json")
+        assert code == 0
+        assert verdicts(output)["permissions"] == "ok"
 
 
 async def test_when_the_advanced_tier_is_to_be_had(tmp_path: Path) -> None:

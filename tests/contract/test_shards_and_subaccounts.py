@@ -242,3 +242,27 @@ async def test_a_subaccount_that_is_not_there_is_refused(stage: Stage) -> None:
         with pytest.raises(VenueRefused):
             await client.fetch_orders()
     assert stage.account.orders == []
+
+
+async def test_a_restricted_key_acts_for_its_subaccount_alone(stage: Stage) -> None:
+    """It may leave its number out or say it, sees nothing of the others, and says which it is; any other is 403."""
+    account, _ = stage.gate.open_account(CASH, "ed25519")
+    numbered = stage.exchange.open_subaccount(account, MoneyE6(5_000_000))
+    credentials = stage.gate.create_key(numbered, "ed25519")
+    async with (
+        stage.client_of(credentials) as unsaid,
+        stage.client_of(credentials, subaccount=1) as said,
+        stage.client_of(credentials, subaccount=0) as wrong,
+    ):
+        for client in (unsaid, said):
+            await placed(client, stage.order("yes", "0.4300", "1.00"))
+            assert (await client.fetch_balance()).available_e6 < 5_000_000
+        assert len((await unsaid.fetch_orders()).orders) == len((await said.fetch_orders()).orders) == 2
+        with pytest.raises(VenueRefused) as refused:
+            await wrong.fetch_orders()
+        assert refused.value.status == 403
+        assert [key.subaccount for key in await said.account.fetch_api_keys()] == [1]
+        async with stage.watched(said) as watcher:
+            await placed(said, stage.order("yes", "0.4200", "1.00"))
+            await watcher.until(lambda: bool(watcher.orders))
+    assert account.orders == []

@@ -336,7 +336,7 @@ for transfer in ("Deposit", "Withdrawal"):
     )
 shape("GetDepositsResponse", "[Deposit]: deposits", "text: cursor")
 shape("GetWithdrawalsResponse", "[Withdrawal]: withdrawals", "text: cursor")
-shape("ApiKey", "text: api_key_id name\n [text]: scopes")
+shape("ApiKey", "text: api_key_id name\n [text]: scopes", "int?: subaccount")
 shape("GetApiKeysResponse", "[ApiKey]: api_keys")
 shape("BucketLimit", "int: refill_rate bucket_capacity")
 shape("ApiUsageLevelGrant", "event_contract|margined: exchange_instance\n text: level source")

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from fsm_exec.cli.config import LoadedConfig
+from fsm_exec.cli.config import Config, LoadedConfig
 from fsm_exec.cli.doctor.check import Check
 from fsm_exec.cli.doctor.stream_probe import StreamProbe
 from fsm_exec.cli.exchange.access import access_of
@@ -50,7 +50,7 @@ async def check_account(loaded: LoadedConfig, key: SigningKey) -> list[Check]:
         checks.append(signed)
         if signed.verdict != "fail":
             checks += [await _check_tier(client, tier)]
-            checks += [await _check_balance_access(client), await _check_scopes(client, loaded.config.api_key_id)]
+            checks += [await _check_balance_access(client), await _check_scopes(client, loaded.config)]
             checks.append(await _check_stream(client, heard))
         return checks
 
@@ -137,12 +137,16 @@ async def _check_balance_access(client: KalshiClient) -> Check:
     return Check("account", "ok", f"{format_money(balance.available_e6)} dollars available, {positions} held")
 
 
-async def _check_scopes(client: KalshiClient, api_key_id: str) -> Check:
+async def _check_scopes(client: KalshiClient, config: Config) -> Check:
     try:
         rows = await client.account.fetch_api_keys()
     except VenueError as error:
         return Check("permissions", "warn", f"the exchange does not tell: {error}")
-    scopes = next((row.scopes for row in rows if row.api_key_id == api_key_id), None)
+    own = next((row for row in rows if row.api_key_id == config.api_key_id), None)
+    if own is not None and own.subaccount is not None and own.subaccount != config.subaccount:
+        why = f"this key may act on subaccount {own.subaccount} alone"
+        return Check("permissions", "fail", f"{why}; write subaccount = {own.subaccount} in the configuration")
+    scopes = None if own is None else own.scopes
     if scopes is None:
         return Check("permissions", "warn", "the exchange does not tell the scopes of this key")
     shown = ", ".join(scope[:40] for scope in scopes[:20]) or "none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fsm_exec.core.values.units import CountE2, format_count
+from fsm_exec.paper.ids import subaccount_of
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.venue.exchange import Exchange
@@ -14,9 +15,12 @@ MONTH_US = 30 * 24 * 3_600 * 1_000_000
 E6_PER_CENT = 10_000
 
 
-def api_keys(key_ids: list[str]) -> dict[str, object]:
-    """A key may do everything here, and its region never expires."""
-    return {"api_keys": [{"api_key_id": key_id, "name": "paper", "scopes": ["read", "write"]} for key_id in key_ids]}
+def api_keys(key_ids: list[str], account: Account) -> dict[str, object]:
+    """A key may do everything here, and its region never expires. One that is restricted to a subaccount says so."""
+    number = subaccount_of(account.account_id)
+    restricted = {"subaccount": number} if number else {}
+    keys = [{"api_key_id": key_id, "name": "paper", "scopes": ["read", "write"], **restricted} for key_id in key_ids]
+    return {"api_keys": keys}
 
 
 def limits(gate: Authenticator, account: Account) -> dict[str, object]:

@@ -70,7 +70,7 @@ class MemberReads:
     def _keys(self, params: RequestParams) -> object:
         """List the keys; none of them belongs to a subtrader."""
         of_subtrader = params.text("fcm_subtrader_id") is not None
-        return account_reads.api_keys([] if of_subtrader else self._gate.keys_of(params.user))
+        return account_reads.api_keys([] if of_subtrader else self._gate.keys_of(params.user), params.user)
 
     def _progress(self, params: RequestParams) -> object:
         return account_reads.volume_progress(self._exchange, joined(params.accounts))

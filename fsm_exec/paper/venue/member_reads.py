@@ -6,7 +6,7 @@ import msgspec
 
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, format_count, format_money
 from fsm_exec.paper import errors
-from fsm_exec.paper.ids import member_of
+from fsm_exec.paper.ids import is_of
 from fsm_exec.paper.matching_engine.accounts import Account, Position, SettlementRecord, Transfer
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
@@ -65,7 +65,7 @@ def order_of(exchange: Exchange, user: Account, order_id: str, market_ticker: st
     """An order of any of the member's subaccounts; one of another shard than the first only with its market."""
     exchange.check_route(order_id, market_ticker, None)
     order = exchange.orders.get(order_id)
-    if order is None or member_of(order.account_id) != user.account_id:
+    if order is None or not is_of(order.account_id, user.account_id):
         raise errors.not_found("order")
     return rest.OrderBody(order=serializers.order_body(order, user.user_id))
 
@@ -234,7 +234,7 @@ def _transfer_body(transfer: Transfer) -> dict[str, object]:
 
 def queue_position(exchange: Exchange, user: Account, order_id: str) -> dict[str, object]:
     order = exchange.orders.get(order_id)
-    if order is None or member_of(order.account_id) != user.account_id or order.status != "resting":
+    if order is None or not is_of(order.account_id, user.account_id) or order.status != "resting":
         raise errors.not_found("order")
     return {"queue_position_fp": format_count(exchange.markets[order.ticker].book.ahead_of(order))}
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, complement, format_count, format_price
-from fsm_exec.paper.ids import member_of
+from fsm_exec.paper.ids import is_of
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.market_book import LevelChange, Match
@@ -56,7 +56,7 @@ class Publisher:
             if not subscription.wants(market.ticker):
                 continue
             cause = change.cause
-            if cause is not None and member_of(cause.account_id) == subscription.account_id:
+            if cause is not None and is_of(cause.account_id, subscription.account_id):
                 body = _delta_body(market, change, at_us, cause, yes_prices=subscription.yes_prices)
             elif (known := plain.get(subscription.yes_prices)) is not None:
                 body = known
@@ -125,7 +125,7 @@ class Publisher:
 
     def publish_group(self, group: OrderGroup, event: feeds.GroupEvent, at_us: int) -> None:
         for subscription in self._by_channel["order_group_updates"]:
-            if subscription.account_id == member_of(group.account_id):
+            if is_of(group.account_id, subscription.account_id):
                 message = feeds.GroupUpdate(
                     event_type=event,
                     order_group_id=group.group_id,
@@ -135,9 +135,7 @@ class Publisher:
                 subscription.send("order_group_updates", _ENCODER.encode(message), at_us)
 
     def _of(self, account: Account, channel: Channel, ticker: str) -> list[Subscription]:
-        return [
-            s for s in self._by_channel[channel] if s.account_id == member_of(account.account_id) and s.wants(ticker)
-        ]
+        return [s for s in self._by_channel[channel] if is_of(account.account_id, s.account_id) and s.wants(ticker)]
 
 
 def snapshot_body(market: PaperMarket, *, yes_prices: bool) -> bytes:

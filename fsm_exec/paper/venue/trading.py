@@ -11,7 +11,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.values.units import CountE2, MoneyE6, format_money, in_outcome
 from fsm_exec.paper import errors
-from fsm_exec.paper.ids import Ids, member_of, subaccount_id
+from fsm_exec.paper.ids import Ids, member_of, subaccount_id, subaccount_of
 from fsm_exec.paper.matching_engine.accounts import Account, Transfer, cached_reserve
 from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.market import PaperMarket
@@ -83,8 +83,12 @@ class Trading:
         return opened
 
     def subaccount(self, account: Account, number: int | None) -> Account:
-        """Return the member's subaccount; None or 0: the primary one. Raises ApiError for one that is not there."""
-        if not number:
+        """Return the member's subaccount; None or 0: the primary one. A key that is restricted to one acts for that one
+        alone. Raises ApiError for one that is not there, or not allowed."""
+        own = subaccount_of(account.account_id)
+        if own and number not in (None, own):
+            raise errors.forbidden(f"this key may act on subaccount {own} alone")
+        if own or not number:
             return account
         found = self.accounts.get(subaccount_id(account.account_id, number))
         if found is None:
@@ -92,7 +96,9 @@ class Trading:
         return found
 
     def subaccounts(self, account: Account) -> list[Account]:
-        """Return all of the member's, the primary one first."""
+        """Return all of the member's that a key may see, the primary one first."""
+        if subaccount_of(account.account_id):
+            return [account]
         return [each for name, each in self.accounts.items() if member_of(name) == account.account_id]
 
     def transfer(self, account: Account, amount: MoneyE6) -> None:
