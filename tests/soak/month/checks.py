@@ -102,11 +102,9 @@ def alerts_of(database: Path, day: Day) -> Counter[str]:
 
 
 def growth_findings(samples: Sequence[Sample]) -> list[str]:
-    """Return what there is more of at the end of the last day than at the end of the second, when archives and
-    retention have begun to take away what is over."""
-    if len(samples) < 3:
-        return []
-    early, last = samples[1], samples[-1]
+    """Return what there is more of at the end of the last day than at the end of the second; of two, than at the end of
+    the first, but for rows: archives and retention have not yet begun to take away what is over."""
+    early, last = samples[min(1, len(samples) - 2)], samples[-1]
     found = [
         f"{name} grew from {early.held[name]} to {held}"
         for name, held in last.held.items()
@@ -115,7 +113,7 @@ def growth_findings(samples: Sequence[Sample]) -> list[str]:
     found += [
         f"rows of {name} grew from {early.rows[name]} to {rows}"
         for name, rows in last.rows.items()
-        if rows > early.rows[name] * 12 // 10 + 100
+        if len(samples) > 2 and rows > early.rows[name] * 12 // 10 + 100
     ]
     if last.tasks > early.tasks + 5:
         found.append(f"tasks grew from {early.tasks} to {last.tasks}")
