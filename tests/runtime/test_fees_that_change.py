@@ -13,6 +13,7 @@ from fsm_exec.core.journal.snapshot import decode_entry
 from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.kalshi.market_poller import FEES_INTERVAL_S
+from tests.runtime.killed_engine import open_restart_bench
 from tests.runtime.support import TICKER, Stage, price, staged
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 S = 1_000_000
 CAP = MoneyE6(480_000)  # 48 cents without fees; 46 with the usual ones (0.477388)
-EVENT, SERIES = "KXTEST-A", "KXTEST"
+EVENT = "KXTEST-A"
 
 
 def cost_e6(stage: Stage) -> list[int]:
@@ -70,3 +71,32 @@ async def test_fees_that_rise_at_once_are_learned_from_a_frame(autojump_clock: M
         events = [decode_entry(row.event, row.intents)[0] for row in rows]
         assert [type(one) for one in events].count(FeesChanged) == 1
         await stage.ended(name)
+
+
+async def test_fees_that_rose_while_no_engine_ran_are_known_first(
+    autojump_clock: MockClock,
+) -> None:
+    """The next process reads the terms anew: the order that rests beyond the cap of now is taken off at once."""
+    async with open_restart_bench() as world:
+        paper = world.exchange.paper
+        paper.fees.change_event(EVENT, "quadratic", Decimal(0), paper.timeline.now_us())
+        paper.timeline.advance()
+        await world.killed_after(rest_at_the_cap)
+        (name,) = world.exchange.resting
+        first = world.exchange.order(name)
+        assert (first.price_e4, first.status) == (4_800, "resting")
+        paper.fees.change_event(EVENT, "quadratic", Decimal(1), paper.timeline.now_us())
+        paper.timeline.advance()
+        async with world.life() as stage:
+            await trio.sleep(3)
+            assert first.status == "canceled"
+            (other,) = world.exchange.resting
+            assert world.exchange.order(other).price_e4 == 4_600
+            await stage.engine.drain(cancel_orders=True)
+        assert (await world.events("e000001")).count("FeesChanged") == 1
+
+
+async def rest_at_the_cap(stage: Stage) -> None:
+    """One execution with one order that rests at the cap without fees."""
+    await stage.submit(limits=Limits(price(48), price(48), CAP), horizon_s=300)
+    await trio.sleep(2)
