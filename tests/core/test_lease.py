@@ -23,7 +23,8 @@ from fsm_exec.core.execution.events import (
 from fsm_exec.core.execution.execution import PendingRenewal
 from fsm_exec.core.execution.lease import last_expiration_s, renewal_due_us
 from fsm_exec.core.journal.snapshot import decode_snapshot, encode_snapshot
-from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder
+from fsm_exec.core.market.orders import AmendOrder, CancelOrder, OrderReport, PlaceOrder
+from fsm_exec.core.recovery.order_lookup import EARLY_CANCEL, order_event
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4
 
 if TYPE_CHECKING:
@@ -315,3 +316,31 @@ def test_what_is_stored_without_a_lease_says_nothing_of_it(working: Driver) -> N
     assert b"lease" not in text
     assert b"expires" not in text
     assert DecisionDue.__struct_config__.omit_defaults
+
+
+@pytest.mark.parametrize(("before_s", "cause"), [(1, EARLY_CANCEL), (0, None)])
+def test_a_cancel_by_hand_that_is_seen_late_is_told_from_an_end_by_itself(
+    leased: Driver, before_s: int, cause: str | None
+) -> None:
+    """The listing says when the order changed: before it was to end by itself its owner wanted it so, and nothing is
+    placed again."""
+    child = leased.child
+    assert child.expiration_s is not None
+    report = OrderReport(
+        order_id=str(child.order_id),
+        client_order_id=child.client_order_id,
+        ticker=leased.execution.terms.ticker,
+        outcome="yes",
+        status="canceled",
+        price_e4=child.price_e4,
+        count_e2=child.count_e2,
+        filled_e2=CountE2(0),
+        remaining_e2=CountE2(0),
+        at_us=(child.expiration_s + 10) * US_PER_S,
+        changed_at_us=(child.expiration_s - before_s) * US_PER_S,
+        expiration_s=child.expiration_s,
+    )
+    event = order_event(report, report.at_us, looked_up=True, child=child)
+    assert event.cause == cause
+    leased.tell(event)
+    assert leased.execution.reason == ("external" if before_s else None)

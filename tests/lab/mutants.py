@@ -20,7 +20,7 @@ from fsm_exec.core.account.holding import Holding
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.worst_case import OpenOrder, Stake
 from fsm_exec.core.errors import StoreFailed
-from fsm_exec.core.execution import advance, apply_event, reservation
+from fsm_exec.core.execution import advance, apply_event, decide, reservation
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import (
     AnyEvent,
@@ -264,7 +264,9 @@ def orphans_left(patch: pytest.MonkeyPatch) -> None:
 def self_trade_type_wrong(patch: pytest.MonkeyPatch) -> None:
     """Our orders may take our own off the book."""
     create = translate.create_order
-    patch.setattr(translate, "create_order", lambda order: replace(create(order), self_trade_prevention_type="maker"))
+    patch.setattr(
+        translate, "create_order", lambda order, at: replace(create(order, at), self_trade_prevention_type="maker")
+    )
 
 
 def orders_never_reconciled(patch: pytest.MonkeyPatch) -> None:
@@ -288,7 +290,7 @@ def fills_never_reconciled(patch: pytest.MonkeyPatch) -> None:
 def no_expiration(patch: pytest.MonkeyPatch) -> None:
     """Orders rest until somebody cancels them."""
     create = translate.create_order
-    patch.setattr(translate, "create_order", lambda order: replace(create(order), expiration_time=None))
+    patch.setattr(translate, "create_order", lambda order, at: replace(create(order, at), expiration_time=None))
 
 
 def short_signature_window(patch: pytest.MonkeyPatch) -> None:
@@ -528,6 +530,12 @@ def stale_part_from_a_cache(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("fsm_exec.core.journal.snapshot.encode_part", cached)
 
 
+def outlives_its_host(patch: pytest.MonkeyPatch) -> None:
+    """Its orders end by themselves only when their execution is over, whatever the lease is."""
+    patch.setattr(decide, "expires_s_of", lambda *_: None)
+    patch.setattr(decide, "renewals", lambda *_: ())
+
+
 MUTANTS: Mapping[Mutant, str] = {
     save_after_send: "5: order .* not on disk",
     fills_by_order_total: "3: (.*fill .* (not in the database|is not known)|order .* there and .* here)",
@@ -547,6 +555,7 @@ MUTANTS: Mapping[Mutant, str] = {
     orders_never_reconciled: "4: order .* has ended at the exchange and is",
     fills_never_reconciled: "3: fill .* (is not known|not in the database)",
     no_expiration: "9: order .* is sent with expiration None",
+    outlives_its_host: "17: order .* it may outlive its host until",
     short_signature_window: "4: order .* (arrives after|is rejected here)|.* ended for external: that never was",
     restored_fills_dropped: "3: the engine runs, and fill .* is not known",
     same_price_taken_as_known: "3: .*fill .* (not in the database|is not known)",

@@ -9,7 +9,10 @@ from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderNotFound
 from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import FillReport, OrderListing, OrderReport
-from fsm_exec.core.values.units import complement
+from fsm_exec.core.values.units import US_PER_S, complement
+
+EARLY_CANCEL = "EarlyCancel"
+"""Our word for the end of an order that was cancelled before it would have ended by itself, and is looked at later."""
 
 
 def needs_lookup(child: ChildOrder) -> bool:
@@ -107,11 +110,15 @@ def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: Chil
 def _cause(child: ChildOrder, report: OrderReport) -> str | None:
     """Conclude why an order ended that was never known to rest: the exchange took it off because it would have crossed.
     A cancel from outside in that moment looks the same: what is placed next is seen to rest, or waits for a moment
-    after crossing again."""
-    never_rested = child.state in ("intended", "unknown") and child.time_in_force == "good_till_canceled"
-    if not never_rested or report.status != "canceled":
+    after crossing again. And tell a cancel from an end by itself, where the exchange says when the order changed."""
+    if report.status != "canceled" or child.time_in_force != "good_till_canceled":
         return None
-    if child.expiration_s is not None and report.at_us >= child.expiration_s * 1_000_000:
+    ends_s = child.expiration_s if report.expiration_s is None else report.expiration_s
+    has_expired = ends_s is not None and report.at_us >= ends_s * US_PER_S
+    is_early = ends_s is not None and report.changed_at_us is not None and report.changed_at_us < ends_s * US_PER_S
+    if child.state not in ("intended", "unknown"):
+        return EARLY_CANCEL if has_expired and is_early else None
+    if has_expired and not is_early:
         return "ExpiryCancel"
     return CROSS if child.post_only else "SelfTradeCancel"
 
