@@ -314,9 +314,9 @@ class Engine:
         """Stop because another engine leads: nothing is placed any more, what may be live is cancelled, and `wait_idle`
         raises Fenced."""
         why = f"{leader.holder} has taken over, in term {leader.term}: this engine stops, and must not be started again"
+        self._halt_for(Fenced(why))
         if self.groups is not None:
             self.groups.block(why)
-        self._halt_for(Fenced(why))
 
     async def drain(self, *, cancel_orders: bool, within_s: float = DRAIN_WITHIN_S) -> bool:
         """Come to rest without ending any execution: all of them are taken up at the next start.

@@ -77,6 +77,7 @@ class Fence:
         self.is_pending = False  # who was taken over from may still have live orders
         self.instances: frozenset[str] = frozenset()  # of the databases whose engines were taken over from
         self.own: tuple[EpochGroup, ...] = ()  # of this database's earlier openings, by the lock without an engine now
+        self._own_ids: set[str] = set()  # of all groups of this database's openings, this one's too
         self.settled_us = 0  # a listing later than this shows what became of all orders of theirs
 
     async def load(self, *, takeover: bool) -> None:
@@ -96,6 +97,7 @@ class Fence:
         self.instances = frozenset(instances - {own})
         numbers = {epoch.number for epoch in stored.epochs if epoch.instance == own} - theirs.keys()
         self.own = tuple(group for group in stored.groups if group.epoch in numbers)
+        self._own_ids.update(group.group_id for group in self.own)
         self._theirs = {
             group.group_id: group for group in stored.groups if group.epoch is None or group.epoch in theirs
         }
@@ -129,11 +131,15 @@ class Fence:
 
     def knows(self, group_id: str) -> bool:
         """Return whether a group was triggered here, or is one of this database's own."""
-        return group_id in self._theirs or any(group.group_id == group_id for group in self.own)
+        return group_id in self._theirs or group_id in self._own_ids
+
+    def add_own(self, group: EpochGroup) -> None:
+        """Record a group that this opening has made."""
+        self._own_ids.add(group.group_id)
 
     def own_ids(self) -> frozenset[str]:
-        """Return the ids of the groups of this database's own earlier openings."""
-        return frozenset(group.group_id for group in self.own)
+        """Return the ids of the groups of this database's own openings."""
+        return frozenset(self._own_ids)
 
     def _unknown_group(self, group_id: str, exchange_index: int) -> EpochGroup:
         limit_e2 = CountE2(self._setup.contracts_in_15_s * ONE_CONTRACT_E2)

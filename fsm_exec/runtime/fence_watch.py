@@ -58,7 +58,7 @@ def start_groups(
             if child.is_open or child.suspicion is not None
         )
 
-    groups = EpochGroups(setup, wall, services.log, shard_of, on_blocked, engine.stop_fenced)
+    groups = EpochGroups(setup, wall, services.log, shard_of, on_blocked, engine.stop_fenced, fence.add_own)
     exchange.groups = engine.groups = groups
     engine.health.group_problem = groups.problem
     requests.start_soon(engine.run_service, groups.run)

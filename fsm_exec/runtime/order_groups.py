@@ -31,7 +31,8 @@ REFUSAL_WORD: Final = "order_group"  # in every code that is about the group of 
 
 class EpochGroups:
     """`shard_of` returns the shard of a market; `on_blocked` is called with the reason when a group takes no more, and
-    `on_fenced` with who leads, if somebody does when a group is to be used again."""
+    `on_fenced` with who leads, if somebody does when a group is to be used again, `on_made` with each new group once it
+    is durable."""
 
     def __init__(
         self,
@@ -41,9 +42,11 @@ class EpochGroups:
         shard_of: Callable[[str], int],
         on_blocked: Callable[[str], None],
         on_fenced: Callable[[Leader], None],
+        on_made: Callable[[EpochGroup], None],
     ) -> None:
         self._setup, self._wall, self._log = setup, wall, log
         self._shard_of, self._on_blocked, self._on_fenced = shard_of, on_blocked, on_fenced
+        self._on_made = on_made
         self._groups: dict[int, EpochGroup] = {}  # by shard, usable ones
         self._taken_out: dict[int, EpochGroup] = {}  # those that took no more; to be reset on a person's word
         self._missing: dict[int, tuple[int, str]] = {}  # since when a shard has none, and why
@@ -157,6 +160,7 @@ class EpochGroups:
             state="live",
         )
         await self._setup.store.save_groups([group])
+        self._on_made(group)
         return group
 
     async def _reset(self, group: EpochGroup) -> EpochGroup | str:
