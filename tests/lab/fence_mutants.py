@@ -17,7 +17,6 @@ from fsm_exec.runtime import recovery as start
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.fence import Fence
 from fsm_exec.runtime.order_groups import EpochGroups
-from fsm_exec.standby.lease import Lease
 from fsm_exec.store.files import epoch_rows
 from tests.lab.mutants import Mutant
 
@@ -87,15 +86,6 @@ def fence_taken_for_the_owner(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recovery, "_by_the_fence", unexplained)
 
 
-def groups_not_noted(patch: pytest.MonkeyPatch) -> None:
-    """A group is known to the engine that made it, and to nobody else."""
-
-    async def nothing(*_: object) -> Sequence[str]:
-        return ()
-
-    patch.setattr(Lease, "load_groups", nothing)
-
-
 FENCE_MUTANTS: Mapping[Mutant, str] = {
     no_fence: "16: .* of the machine before (rests|arrives)",
     fence_after_the_listings: "(1|3|4|16): .*|.* is said to have ended for external: that never was|.* was quarantined",
@@ -103,6 +93,5 @@ FENCE_MUTANTS: Mapping[Mutant, str] = {
     deaf_to_the_record: "16: .*of the machine before (arrives after the fence|is still at work|rests)",
     lost_tail_forgotten: "1: .* filled or live at the exchange of a target|(3|4): .* (not|is not) ",
     fence_taken_for_the_owner: ".* is said to have ended for external: that never was",
-    groups_not_noted: "16: .* of the machine before (rests|arrives)",
 }
 """Each with what it must be found out by."""
