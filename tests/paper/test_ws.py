@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio
-from trio_websocket import ConnectionRejected, WebSocketConnection
+import trio.testing
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 
+from fsm_exec.paper.server.hosting import MEMORY_HOST, MemoryHost, open_websocket
 from fsm_exec.wire.rest import WS_PATH
 from tests.paper.support import TICKER, Stage, delta, header, hear, say, snapshot, staged, trade
 
@@ -229,3 +232,47 @@ async def test_a_path_of_its_own(stage: Stage) -> None:
     refused = await refusal_of(stage, stage.member.headers("GET", WS_PATH + "/other"))
     assert refused.status_code == 401
     assert b"INCORRECT_API_KEY_SIGNATURE" in (refused.body or b"")
+
+
+class DeafStream(trio.abc.Stream):
+    """A client's end that does not hear while it is deaf."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self._inner = inner
+        self.hears = trio.Event()
+        self.hears.set()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        received = await self._inner.receive_some(max_bytes)
+        await self.hears.wait()
+        return received
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+async def test_a_ping_that_meets_a_close_does_not_end_the_exchange(nursery: trio.Nursery) -> None:
+    """The exchange closes a connection, and a client that does not hear of it pings: others are served on."""
+    async with staged("memory") as stage:
+        assert isinstance(stage.host, MemoryHost)
+        stream = DeafStream(stage.host.connect())
+        signed = stage.member.headers("GET", WS_PATH)
+        headers = [(name.encode(), value.encode()) for name, value in signed.items()]
+        client = await open_websocket(nursery, stream, MEMORY_HOST, headers)
+        stream.hears = trio.Event()
+        for hang_up in list(stage.exchange.hang_ups):
+            hang_up()
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.move_on_after(1), suppress(ConnectionClosed):
+            await client.ping(b"late")
+        stream.hears.set()
+        other = await stage.dial(nursery)
+        await say(other, {"id": 1, "cmd": "nonsense"})
+        assert (await hear(other))["type"] == "error"
+        await other.aclose()
