@@ -49,6 +49,8 @@ HEAVY_MODULES = (
     "lab/test_simulation_mutants.py",
     "paper/test_fidelity.py",
     "runtime/test_recovery_mutants.py",
+    "standby/test_copies.py",
+    "standby/test_takeover.py",
     "specification/test_fuzzing.py",
     "web/browser/test_acting.py",
     "web/test_hour.py",

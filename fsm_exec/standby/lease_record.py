@@ -25,13 +25,14 @@ MARGIN_SHARE: Final = 6  # a lease counts as run out a sixth of itself after its
 
 class LeaseHolder(msgspec.Struct, frozen=True, kw_only=True):
     """An engine, or a standby about to become one. `name` is drawn by each process; `instance` that of its database,
-    empty for a standby that has none yet."""
+    empty for a standby that has none yet. `account` tells one account of an exchange from another, and nothing else."""
 
     name: str
     host: str
     pid: int
     database: str
     instance: str = ""
+    account: str = ""
 
     def __str__(self) -> str:
         return f"{self.database} on {self.host} (process {self.pid})"

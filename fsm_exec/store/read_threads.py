@@ -12,6 +12,8 @@ short, and never waits behind a list or a table that somebody looks at.
 * A long read that takes longer than LONG_READ_MAX_S is stopped too, and its caller gets StoreFailed.
 * Where somebody always reads, the log would grow all the same: it is begun anew only at a moment when nobody needs what
   is in it. So beyond LOG_BYTES_MAX no long read begins until there was such a moment (`hold`).
+* A program that copies the database as it is written (Litestream) always reads, so the log's file cannot be cut beside
+  it; the log is begun anew inside of it all the same. Such a file is left as it is until it grows again.
 """
 
 from __future__ import annotations
@@ -163,6 +165,7 @@ class ReadThreads:
         self._may_begin = trio.Event()
         self._may_begin.set()
         self._running = trio.Lock()  # held by the long read that runs
+        self._left_bytes = 0  # of a file that could not be cut, and whose log is short
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read that the engine itself waits for."""
@@ -179,10 +182,17 @@ class ReadThreads:
 
     def is_log_long(self) -> bool:
         """Return whether the log is so long that it should be begun anew."""
+        return self._log_bytes() > max(LOG_BYTES_MAX, self._left_bytes)
+
+    def note_log(self, frames_bytes: int) -> None:
+        """Note how long the log is that was to be begun anew: a short one in a long file is no reason to try again."""
+        self._left_bytes = self._log_bytes() if frames_bytes <= LOG_BYTES_MAX else 0
+
+    def _log_bytes(self) -> int:
         try:
-            return self._log.stat().st_size > LOG_BYTES_MAX
+            return self._log.stat().st_size
         except OSError:
-            return False
+            return 0
 
     def hold(self) -> bool:
         """Let no long read begin until `release`; return whether none runs. Short ones go on: they end at once."""
@@ -200,12 +210,13 @@ class ReadThreads:
         await self._long.aclose()
 
 
-def begin_log_anew(connection: sqlite3.Connection) -> bool:
-    """Write the log back and cut it to nothing; return whether that could be done. Where somebody reads, it waits no
-    longer than a save may."""
+def begin_log_anew(connection: sqlite3.Connection) -> int:
+    """Write the log back and cut it to nothing; return how many bytes of it are left, 0 if that could be done. Where
+    somebody reads, it waits no longer than a save may."""
     connection.execute(f"PRAGMA busy_timeout = {CUT_WAITS_MS}")
     try:
-        (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        (is_busy, frames, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     finally:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    return not is_busy
+    return int(frames) * int(page_bytes) if is_busy else 0

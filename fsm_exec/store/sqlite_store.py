@@ -549,7 +549,7 @@ class SqliteStore:
             self._readers.release()  # another process may have cut it since it was too long
         elif self._readers.hold():
             try:
-                await self._writer.read(begin_log_anew)
+                self._readers.note_log(await self._writer.read(begin_log_anew))
             finally:
                 self._readers.release()
 

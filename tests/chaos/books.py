@@ -59,7 +59,7 @@ async def _verdict(database: Path, paper: PaperReady, patience_s: float, lies: b
     with trio.move_on_after(patience_s):
         while found.wrong:
             try:
-                books = await _books(paper)
+                books = await load_books(paper)
             except VenueError:
                 await trio.sleep(PAUSE_S)
                 continue
@@ -69,7 +69,8 @@ async def _verdict(database: Path, paper: PaperReady, patience_s: float, lies: b
     return found
 
 
-async def _books(paper: PaperReady) -> Books:
+async def load_books(paper: PaperReady) -> Books:
+    """All orders and fills of the account. Raises VenueError."""
     async with connect(
         Access.by_urls(paper.rest_url, paper.ws_url, paper.api_key_id, SigningKey.load(Path(paper.private_key_path))),
         WallClock(system_us()),

@@ -1,4 +1,5 @@
-"""Two hosts on one machine: each with directories of its own, on one paper exchange, one share and one real Litestream.
+"""Two hosts on one machine: each with directories of its own, on one paper exchange, with one share and the real
+Litestream.
 
 A host's processes are those that die with it: the engine or the standby, and the Litestream beside it.
 """
@@ -8,8 +9,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -20,21 +23,27 @@ from tests.cli.daemons import Ready
 from tests.cli.exchange import TICKER, Site
 from tests.cli.support import COMMAND, environment
 
-WAIT_S = 60.0
+T = TypeVar("T")
+WAIT_S = 120.0
 LITESTREAM = str(Path(sys.executable).parent / "litestream")
 
 
 @dataclass
 class Host:
-    """One of the two. `replica` is where its Litestream writes."""
+    """One of the two, in `root`/`name`. `replica` is where its Litestream writes; `started` has the processes of all
+    hosts, which are ended with the test."""
 
-    site: Site
+    root: Path
     name: str
+    config: Path
+    started: list[trio.Process]
+    ticker: str = TICKER
+    generation: int = 0
     processes: list[trio.Process] = field(default_factory=list)
 
     @property
     def directory(self) -> Path:
-        return self.site.directory / self.name
+        return self.root / self.name
 
     @property
     def database(self) -> Path:
@@ -42,7 +51,7 @@ class Host:
 
     @property
     def replica(self) -> Path:
-        return self.site.directory / f"replica-{self.name}"
+        return self.root / f"replica-{self.name}-{self.generation}"
 
     async def start(self, name: str, *arguments: str | Path) -> Started:
         """`fsm-exec ARGUMENTS`, as a process of this host."""
@@ -60,18 +69,18 @@ class Host:
                 stderr=err_file,
             )
         self._own(process)
-        return Started(process, out, err, self.directory / "token")
+        return Started(process, out, err, self.directory / "token", self.ticker)
 
     async def serve(self, *extra: str | Path, name: str = "serve") -> Started:
         """The engine of this host, ready for executions."""
-        config = ("--config", self.site.config, "--db", self.database, "--token-file", self.directory / "token")
+        config = ("--config", self.config, "--db", self.database, "--token-file", self.directory / "token")
         started = await self.start(name, "serve", "--json", "--no-page", *config, *extra)
         await started.wait_ready()
         return started
 
     async def follow(self, source: Path, *extra: str | Path, name: str = "standby") -> Started:
         """A standby on this host."""
-        config = ("--config", self.site.config, "--db", self.database, "--token-file", self.directory / "token")
+        config = ("--config", self.config, "--db", self.database, "--token-file", self.directory / "token")
         files = ("--litestream", LITESTREAM, "--from", source)
         return await self.start(name, "standby", "--json", "--no-page", *config, *files, *extra)
 
@@ -87,10 +96,11 @@ class Host:
 
     def _own(self, process: trio.Process) -> None:
         self.processes.append(process)
-        self.site.processes.append(process)
+        self.started.append(process)
 
     async def die(self) -> None:
         """All its processes are killed at once."""
+        self.generation += 1
         living = [process for process in self.processes if process.poll() is None]
         for process in living:
             process.send_signal(signal.SIGKILL)
@@ -106,6 +116,7 @@ class Started:
     out: Path
     err: Path
     token: Path
+    ticker: str
 
     @property
     def said(self) -> str:
@@ -144,27 +155,37 @@ class Started:
         """Rests below every offer, unless told otherwise. Raises what the client raises."""
         wanted = {
             "key": key,
-            "ticker": TICKER,
+            "ticker": self.ticker,
             "outcome": "yes",
             "quantity": quantity,
             "method": "simple_limit",
             "target_price": price,
             "horizon_s": horizon_s,
         }
-        return await trio.to_thread.run_sync(lambda: self._client().submit(msgspec.convert(wanted, Submission)))
+        return await self.ask(lambda client: client.submit(msgspec.convert(wanted, Submission)))
 
     async def status(self) -> Status:
-        return await trio.to_thread.run_sync(lambda: self._client().status())
+        return await self.ask(lambda client: client.status())
 
-    def _client(self) -> Client:
+    async def ask(self, question: Callable[[Client], T]) -> T:
+        """Ask its daemon, once. Raises what the client raises."""
         found = self.ready()
         assert found is not None
-        return Client(found.control_url, self.token, patience_s=0)
+
+        def ask() -> T:
+            with Client(found.control_url, self.token, patience_s=0) as client:
+                return question(client)
+
+        return await trio.to_thread.run_sync(ask)
 
 
-def pair_of(site: Site, lease_s: int = 3) -> tuple[Host, Host]:
+PAIR = {"lease_s": 3}
+
+
+def pair_of(site: Site) -> tuple[Host, Host]:
     """Two hosts, a share between them, and a configuration that both have."""
     share = site.directory / "share"
     share.mkdir()
-    site.write_config(standby={"lease": share.as_uri(), "lease_s": lease_s})
-    return Host(site, "first"), Host(site, "second")
+    site.write_config(standby={**PAIR, "lease": share.as_uri()})
+    first, second = (Host(site.directory, name, site.config, site.processes) for name in ("first", "second"))
+    return first, second

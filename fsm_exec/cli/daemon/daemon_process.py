@@ -162,7 +162,7 @@ class DaemonProcess:
             store = await stack.enter_async_context(opening)
             await store.bind(parts.account.account_name)
             store.listen(watchers.notify)
-            pair = None if parts.pair is None else Pair(parts.pair, store, parts.database, wall, log)
+            pair = None if parts.pair is None else Pair(parts.pair, store, wall, log)
             if pair is not None:
                 await pair.begin()
             await save_shipped_methods(store, wall.now_us())

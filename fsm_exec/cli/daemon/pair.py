@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import trio
 from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.cli.config import LoadedConfig
 from fsm_exec.cli.database.instance import draw_instance
 from fsm_exec.cli.output import say
 from fsm_exec.core.alerts.alerts import Alert
@@ -37,13 +39,13 @@ class LeaseUnknown(ExecError):
 
 @dataclass(frozen=True, kw_only=True)
 class PairSetup:
-    """Where the record is. `term`: the lease is held already, in this term and under the name `holder`, by the standby
-    that this process was. `take_over`: whoever leads is replaced."""
+    """Where the record is, and who we are. `term`: the lease is held already, in this term, by the standby that this
+    process was. `take_over`: whoever leads is replaced."""
 
     place: Place
     lease_s: int
+    holder: LeaseHolder
     take_over: bool = False
-    holder: LeaseHolder | None = None
     term: int = 0
 
     @property
@@ -55,11 +57,9 @@ class PairSetup:
 class Pair:
     """The part of the engine on `store`."""
 
-    def __init__(
-        self, setup: PairSetup, store: SqliteStore, database: Path, wall: WallClock, log: FilteringBoundLogger
-    ) -> None:
+    def __init__(self, setup: PairSetup, store: SqliteStore, wall: WallClock, log: FilteringBoundLogger) -> None:
         self._setup, self._store, self._wall = setup, store, wall
-        holder = replace(setup.holder or holder_of(database), instance=store.instance)
+        holder = replace(setup.holder, instance=store.instance)
         self.lease = Lease(setup.place, holder, wall.now_us, log, lease_s=setup.lease_s, save_beat=self._save_beat)
         self.lease.term = setup.term
         self._keys = LostKeys(setup.place, store, wall.now_us, log)
@@ -114,6 +114,18 @@ class Pair:
         return at
 
 
-def holder_of(database: Path) -> LeaseHolder:
+def holder_of(database: Path, account: LoadedConfig) -> LeaseHolder:
     """Return this process as the holder of a lease."""
-    return LeaseHolder(name=draw_instance(), host=socket.gethostname(), pid=os.getpid(), database=str(database))
+    return LeaseHolder(
+        name=draw_instance(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        database=str(database),
+        account=account_digest(account),
+    )
+
+
+def account_digest(account: LoadedConfig) -> str:
+    """Return what tells this account from others: the key's id stands in no file that other hosts see."""
+    named = f"{account.account_name}\0{account.exchange.rest_url}\0{account.config.api_key_id}"
+    return hashlib.sha256(named.encode()).hexdigest()[:16]

@@ -21,7 +21,7 @@ from fsm_exec.cli.config import LoadedConfig
 from fsm_exec.cli.daemon.account import load_account
 from fsm_exec.cli.daemon.daemon_process import DaemonParts, DaemonProcess, OnStop
 from fsm_exec.cli.daemon.key_watch import NamedKey
-from fsm_exec.cli.daemon.pair import PairSetup
+from fsm_exec.cli.daemon.pair import PairSetup, holder_of
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.logs.journal import is_journal
 from fsm_exec.cli.output import say
@@ -101,7 +101,8 @@ def serve(
         raise UserError("--take-over needs a lease record: give --lease, or lease in the table [standby]")
     pair = None
     if where and not without_lease:
-        pair = PairSetup(place=open_place(where), lease_s=settings.lease_s, take_over=take_over)
+        holder = holder_of(choose_database(db, account.account_name), account)
+        pair = PairSetup(place=open_place(where), lease_s=settings.lease_s, holder=holder, take_over=take_over)
     run_daemon(
         config=config,
         paper=paper,

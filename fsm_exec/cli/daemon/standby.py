@@ -130,7 +130,7 @@ def standby(
             litestream=program,
             source=source_url(from_where),
             place=place,
-            holder=holder_of(database),
+            holder=holder_of(database, account),
             lease_s=settings.lease_s,
             database=database,
             followed=followed,

@@ -19,6 +19,7 @@ from fsm_exec.cli.doctor.account_checks import check_account
 from fsm_exec.cli.doctor.check import Check
 from fsm_exec.cli.doctor.installation import check_installation, load_usable
 from fsm_exec.cli.doctor.live_check import check_live, confirm_live
+from fsm_exec.cli.doctor.standby_checks import check_standby
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
@@ -30,8 +31,11 @@ from fsm_exec.core.errors import UserError
 @click.option("--cents", is_flag=True, help="With --live: also buy one contract and sell it again.")
 @click.option("--market", "ticker", help="Where --live is tried.  [default: a busy one]")
 @click.option("--yes", is_flag=True, help="Ask nothing before --live.")
+@click.option("--standby", is_flag=True, help="Also check the pair: lease record, clocks, Litestream, replica and lag.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def doctor(config_path: Path | None, live: bool, cents: bool, ticker: str | None, yes: bool, as_json: bool) -> None:
+def doctor(
+    config_path: Path | None, live: bool, cents: bool, ticker: str | None, yes: bool, standby: bool, as_json: bool
+) -> None:
     """Look at the installation, the configuration, the key and the exchange."""
     if not live and (cents or ticker is not None):
         raise UserError("--cents and --market say how --live is tried; give --live too")
@@ -40,6 +44,8 @@ def doctor(config_path: Path | None, live: bool, cents: bool, ticker: str | None
     checks = make_checks(config_path)
     if live and all(check.verdict != "fail" for check in checks):
         checks += make_live_checks(config_path, ticker, cents=cents)
+    if standby:
+        checks += trio.run(check_standby, load_config(config_path))
     if as_json:
         say_json({"checks": [msgspec.to_builtins(check) for check in checks]})
     else:

@@ -1,0 +1,33 @@
+"""`fsm-exec standby` and `serve` with a lease: wrong input is one line that says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.exchange import site
+from tests.cli.invoking import invoke
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("standby",), "needs the lease record: give --lease"),
+        (("standby", "--lease", "file:///nowhere/at/all"), "needs a copy to follow: give --from"),
+        (("standby", "--lease", "http://x/", "--from", "file:///x"), "is no place for a lease record"),
+        (("standby", "--lease", "file:///nowhere/at/all", "--from", "file:///x"), "mount the share"),
+        (("standby", "--lease", "file:///tmp", "--from", "nowhere/at/all"), "--from nowhere/at/all is no directory"),
+        (("standby", "--lease", "file:///tmp", "--from", "/tmp", "--litestream", "no"), "--litestream no is not there"),
+        (("serve", "--lease", "file:///nowhere/at/all"), "mount the share"),
+        (("serve", "--take-over"), "--take-over needs a lease record"),
+        (("serve", "--without-lease", "--take-over"), "--without-lease excludes"),
+    ],
+)
+async def test_wrong_input_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    """Exit code 2, nothing on standard output, and no database is made."""
+    async with site(tmp_path) as at:
+        done = invoke(tmp_path, *words, "--config", str(at.config), "--db", str(tmp_path / "x.sqlite"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "x.sqlite").exists()
