@@ -55,19 +55,22 @@ class LostKeys:
         self._place, self._store, self._wall_us, self._log = place, store, wall_us, log
         self._seen: set[str] = set()
 
-    async def find(self) -> list[LostSubmission]:
-        """Find what is lost and was not found before; it is durable when this returns. Raises PlaceUnreachable and
-        StoreFailed."""
+    async def find(self, *, is_start: bool) -> list[LostSubmission]:
+        """Find what is lost and was not found before; it is durable when this returns. At a start the notes of this
+        very database count too; later one of them may be of a submission that is being saved. Raises PlaceUnreachable
+        and StoreFailed."""
         found: list[LostSubmission] = []
         names = await self._place.load_names(FOLDER)
         for name in names:
             if name in self._seen:
                 continue
             note = await load_note(self._place, name)
-            if note is not None and not await self._store.knows_key(note.key):
-                if note.instance == self._store.instance and self._store.lost is None:
-                    await delete_note(self._place, note.key)  # it died before it was saved: nobody was told
-                    continue
+            is_own = note is not None and note.instance == self._store.instance
+            if note is None or (is_own and not is_start) or await self._store.knows_key(note.key):
+                pass
+            elif is_own and self._store.lost is None:
+                await delete_note(self._place, note.key)  # its process died before it was saved: nobody was told
+            else:
                 found.append(_lost(note, to_iso(self._wall_us())))
             self._seen.add(name)
         if found:

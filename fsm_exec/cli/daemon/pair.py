@@ -73,7 +73,7 @@ class Pair:
                 await self.lease.acquire(take_over=self._setup.take_over)
             if (leader := await self.lease.renew()) is not None:
                 raise LeaseHeld(f"{leader.holder} took over in term {leader.term}, while this engine was starting")
-            self._lost = await self._keys.find()
+            self._lost = await self._keys.find(is_start=True)
         except PlaceUnreachable as error:
             raise LeaseUnknown(
                 f"{error}: whether another engine leads is not known; try again, or start with --without-lease if you "
@@ -102,7 +102,7 @@ class Pair:
             await trio.sleep(self.lease.lease_s / 3)
             lost = []
             with suppress(PlaceUnreachable):
-                lost = await self._keys.find()
+                lost = await self._keys.find(is_start=False)
 
     async def lead(self, stop: Callable[[Leader], None]) -> None:
         """Renew the lease until another engine leads; then call `stop`."""

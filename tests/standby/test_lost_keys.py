@@ -1,0 +1,76 @@
+"""What the notes beside the lease record say that a database does not have."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+import structlog
+
+from fsm_exec.core.journal.rows import SubmissionRow
+from fsm_exec.standby.accepted_notes import AcceptedNote, load_notes, save_note
+from fsm_exec.standby.lost_keys import LostKeys, describe_lost
+from fsm_exec.standby.places.memory_place import MemoryPlace
+from fsm_exec.store import SqliteStore, open_virtual_store
+from tests.store.conftest import T0_US, Samples
+
+LOG = structlog.wrap_logger(structlog.ReturnLogger(), processors=[])
+OURS, THEIRS = "abcdefghij", "jihgfedcba"
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[SqliteStore]:
+    async with open_virtual_store(None, draw_instance=lambda: OURS, at_us=T0_US) as opened:
+        yield opened
+
+
+def note_of(key: str, instance: str) -> AcceptedNote:
+    return AcceptedNote(
+        key=key,
+        execution_id="e000007",
+        instance=instance,
+        ticker="KXTEST-1",
+        outcome="yes",
+        quantity="5.00",
+        noted_at="2026-01-01T00:00:00.000000Z",
+    )
+
+
+async def test_what_another_host_accepted_and_no_copy_has_is_lost_once(store: SqliteStore) -> None:
+    """A key that the database knows is not lost; another host's that it does not know is, is durable, and is said once,
+    by this process and by the next."""
+    place = MemoryPlace()
+    await store.save(msgspec.structs.replace(Samples().save(), submission=SubmissionRow("known", b"{}")))
+    for key in ("known", "unknown"):
+        await save_note(place, note_of(key, THEIRS))
+    keys = LostKeys(place, store, lambda: T0_US, LOG)
+    (lost,) = await keys.find(is_start=True)
+    assert (lost.key, lost.accepted_as, lost.bought) == ("unknown", "e000007", None)
+    assert "how much it bought is not known" in describe_lost(lost)
+    assert await store.load_lost("unknown") == lost
+    assert await store.load_all_lost() == [lost]
+    assert await keys.find(is_start=False) == []
+    assert await LostKeys(place, store, lambda: T0_US, LOG).find(is_start=True) == []
+
+
+async def test_what_is_being_accepted_here_keeps_its_note(store: SqliteStore) -> None:
+    """A submission is noted, then saved: a look in between neither takes it for lost nor deletes its note. The note
+    that a dead process left without a save is deleted by the next start: nobody was told that it was accepted."""
+    place = MemoryPlace()
+    keys = LostKeys(place, store, lambda: T0_US, LOG)
+    assert await keys.find(is_start=True) == []
+    await save_note(place, note_of("under way", OURS))
+    assert await keys.find(is_start=False) == []
+    assert [note.key for note in await load_notes(place)] == ["under way"]
+    assert await LostKeys(place, store, lambda: T0_US, LOG).find(is_start=True) == []
+    assert await load_notes(place) == []
+
+
+async def test_what_another_host_accepts_after_the_takeover_is_found_too(store: SqliteStore) -> None:
+    """An engine that did not know yet that it was replaced accepts something: the leader finds its note later."""
+    place = MemoryPlace()
+    keys = LostKeys(place, store, lambda: T0_US, LOG)
+    assert await keys.find(is_start=True) == []
+    await save_note(place, note_of("late", THEIRS))
+    assert [one.key for one in await keys.find(is_start=False)] == ["late"]
