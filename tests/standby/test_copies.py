@@ -145,6 +145,7 @@ async def test_the_process_that_follows_dies_with_its_standby(tmp_path: Path) ->
     assert standby.stdout is not None
     child = int(standby.stdout.readline())
     os.kill(child, 0)
+    await wait_for((tmp_path / "copy.sqlite-txid").exists)  # it follows, and has nothing more to say
     standby.send_signal(signal.SIGKILL)
     standby.wait()
     standby.stdout.close()

@@ -29,6 +29,7 @@ from fsm_exec.control.paths import ensure_directory
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import US_PER_S
+from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.standby.follower import LOOK_EVERY_S, Follower, StandbySeen
@@ -113,6 +114,7 @@ def standby(
     if no_page and page_port is not None:
         raise UserError("--no-page and --page-port exclude each other; give one of them")
     account = load_account(config, paper)
+    SigningKey.load(account.key_path)  # now, and not at the takeover, when nobody may be there
     settings = account.config.standby
     where, from_where = lease or settings.lease, source or settings.replica
     if not where:
