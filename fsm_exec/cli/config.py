@@ -8,6 +8,7 @@ unit in the name.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -117,6 +118,12 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     exchange: Environment
     key_path: Path
+
+    @property
+    def account_digest(self) -> str:
+        """What tells this account from others, in a file that other hosts see: the key's id does not stand in it."""
+        named = f"{self.account_name}\0{self.exchange.rest_url}\0{self.config.api_key_id}"
+        return hashlib.sha256(named.encode()).hexdigest()[:16]
 
     @property
     def account_name(self) -> str:

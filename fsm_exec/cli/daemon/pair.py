@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 from collections.abc import Callable
@@ -121,11 +120,5 @@ def holder_of(database: Path, account: LoadedConfig) -> LeaseHolder:
         host=socket.gethostname(),
         pid=os.getpid(),
         database=str(database),
-        account=account_digest(account),
+        account=account.account_digest,
     )
-
-
-def account_digest(account: LoadedConfig) -> str:
-    """Return what tells this account from others: the key's id stands in no file that other hosts see."""
-    named = f"{account.account_name}\0{account.exchange.rest_url}\0{account.config.api_key_id}"
-    return hashlib.sha256(named.encode()).hexdigest()[:16]

@@ -11,7 +11,6 @@ from typing import Final
 import trio
 
 from fsm_exec.cli.config import LoadedConfig
-from fsm_exec.cli.daemon.pair import account_digest
 from fsm_exec.cli.doctor.check import Check
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.values.times import from_iso
@@ -72,7 +71,7 @@ def _check_leader(loaded: LoadedConfig, record: LeaseRecord | None) -> list[Chec
         leader = Check("leader", "warn", f"{said}: its lease has run out {late_us // US_PER_S} s ago")
     else:
         leader = Check("leader", "ok", said)
-    if record.holder.account != account_digest(loaded):
+    if record.holder.account != loaded.account_digest:
         return [
             leader,
             Check("pair", "fail", "the leader has another exchange, key or subaccount; give both hosts the same"),
