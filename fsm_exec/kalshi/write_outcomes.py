@@ -85,9 +85,6 @@ ANSWERS: Final = (
     AnswerRow(ONE, 404, "user_not_found", "refused", "6.4 seen: a shard that never held funds"),
     AnswerRow(("amend", "decrease"), 404, "not_found", "refused", "8 seen: order unknown, ended, or on another shard"),
     AnswerRow(("group_change",), 404, ANY_CODE, "refused", "8 seen: no such group; its code is not known", "not_found"),
-    # A group that was triggered, or whose orders fill too much: the spelling is that of FIX, in lower case.
-    AnswerRow(PLACE, 400, "exceeded_order_group_risk_limit", "refused", "8 docs: the order's group takes no more"),
-    AnswerRow(PLACE, 404, "order_group_not_found", "refused", "8 docs: there is no such group"),
     # A refused cancel may mean filled, cancelled or never there: core looks the order up, whatever the body says.
     AnswerRow(("cancel",), 404, ANY_CODE, "refused", "8 seen: order unknown, ended, or on another shard", "not_found"),
     # 409 alone says nothing: four meanings share it.
