@@ -90,7 +90,7 @@ def test_commands_that_are_named_exist_with_their_options(document: Document) ->
 
 def test_the_container_is_made_of_what_there_is() -> None:
     """What its file copies exists, and the commands it runs are taken by the program."""
-    text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    text = (ROOT / "fsm_exec/cli/setup/Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     copied = [word for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for word in line.split()]
     assert copied
     assert [word for word in copied if not (ROOT / word).exists()] == []
