@@ -33,6 +33,7 @@ from fsm_exec.core.market.orders import (
 from fsm_exec.core.values.units import CountE2, MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.conversation import Conversation
+from fsm_exec.kalshi.fee_changes import EVENT_CHANGES, SERIES_CHANGES
 from fsm_exec.kalshi.listener_guard import StreamLost
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.signing import SigningKey
@@ -113,8 +114,8 @@ FACTS = (
     "ROW.last_price_dollars ROW.volume_24h_fp ROW.close_time ROW.expected_expiration_time"
 )
 USED: dict[str, str] = {
-    "an order that rests": "orders[].client_order_id",
-    "an order that was cancelled": "orders[].client_order_id",
+    "an order that rests": "orders[].client_order_id orders[].expiration_time",
+    "an order that was cancelled": "orders[].client_order_id orders[].expiration_time",
     "an order that was executed": "orders[].client_order_id",
     "a fill": "fills[].trade_id",
     "a series": "series.category",
@@ -133,7 +134,7 @@ USED: dict[str, str] = {
     "a frame orderbook_snapshot": "msg.yes_dollars_fp msg.no_dollars_fp sid seq",
     "a frame orderbook_delta": "sid seq",
     "a frame fill": "msg.client_order_id msg.post_position_fp",
-    "a frame user_order": "msg.client_order_id",
+    "a frame user_order": "msg.client_order_id msg.expiration_ts_ms",
     "a frame market_lifecycle_v2": "",
 }
 
@@ -323,15 +324,16 @@ async def everything(stage: Stage) -> list[Kept]:
         await keep("a batch cancelled", f"{orders}/batched", lambda c: c._rest.cancel_batch(ends))
         await keep("a group made", "/portfolio/order_groups/create", lambda c: c.groups.create(CountE2(1_000)), 201)
 
+        since_us = stage.clock.now_us() - 3_600_000_000  # so that nothing past the cutoff is asked for
         as_of = await client._rest.endpoints.fetch("/exchange/user_data_timestamp")
         now = {"/exchange/user_data_timestamp": msgspec.json.decode(as_of)}
-        await keep("orders", "/portfolio/orders", lambda c: c.fetch_orders(), **now)
+        await keep("orders", "/portfolio/orders", lambda c: c.fetch_orders(since_us=since_us), **now)
         page = found.pop()
         by_status = {row["status"]: row for row in page.body["orders"]}
         for word, text in (("resting", "rests"), ("canceled", "was cancelled"), ("executed", "was executed")):
             body = {"orders": [by_status[word], by_status["resting"] | {"order_id": "another"}], "cursor": ""}
             found.append(Kept(f"an order that {text}", page.path, 200, body, page.call, now))
-        await keep("a fill", "/portfolio/fills", lambda c: c.fetch_fills(), **now)
+        await keep("a fill", "/portfolio/fills", lambda c: c.fetch_fills(since_us=since_us), **now)
         empty = {"/portfolio/orders": {"orders": [], "cursor": ""}}
         found.append(
             Kept(
@@ -346,7 +348,8 @@ async def everything(stage: Stage) -> list[Kept]:
 
         market, event, series = f"/markets/{stage.ticker}", "/events/KXTEST-26OCT01", "/series/KXTEST"
         parts = {
-            path: msgspec.json.decode(await client._rest.endpoints.fetch(path)) for path in (market, event, series)
+            path: msgspec.json.decode(await client._rest.endpoints.fetch(path))
+            for path in (market, event, series, EVENT_CHANGES, SERIES_CHANGES)
         }
         for name, path in (("a market", market), ("an event", event), ("a series", series)):
             found.append(Kept(name, path, 200, parts[path], lambda c: c.fetch_market_terms(stage.ticker), parts))

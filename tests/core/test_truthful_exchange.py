@@ -167,6 +167,8 @@ class Exchange:
             if order.status != "resting":
                 return WriteUnconfirmed(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
             order.price_e4 = write.price_e4
+            if write.expiration_s is not None:
+                order.request = replace(order.request, expiration_s=write.expiration_s)
             self.trade(order, self.draw(2) * self.draw(1 + order.left_e2))
             self.frame(order)
             says = self.draw(3)
@@ -225,6 +227,7 @@ class Exchange:
             remaining_e2=CountE2(order.left_e2 if order.status == "resting" else 0),
             cause=cause,
             looked_up=looked_up,
+            expiration_s=order.request.expiration_s,
         )
 
     # What the execution learns.

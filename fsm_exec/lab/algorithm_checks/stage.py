@@ -370,6 +370,7 @@ class Stage:
             remaining_e2=CountE2(order.left_e2 if order.status == "resting" else 0),
             cause=order.cause,
             looked_up=looked_up,
+            expiration_s=order.request.expiration_s,
         )
 
     # The way between.
