@@ -174,7 +174,7 @@ class Lease:
         except PlaceUnreachable as error:
             raise LeadershipUnknown(str(error)) from error
         noted = [name.rpartition("/")[2].partition("-") for name in names]
-        return [group_id for term, _, group_id in noted if int(term) < self.term]
+        return [group_id for term, _, group_id in noted if term.isdecimal() and int(term) < self.term]
 
     def trouble(self) -> str | None:
         """Return why the lease is not renewed now, for people; None: it is."""

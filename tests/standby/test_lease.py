@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.leadership import LeadershipUnknown
 from fsm_exec.standby.lease import RECORD, Lease, LeaseHeld
 from fsm_exec.standby.lease_record import ExpiryWatch, LeaseHolder
-from fsm_exec.standby.places.file_place import FilePlace
+from fsm_exec.standby.places.file_place import LOCK_NAME, FilePlace
 from fsm_exec.standby.places.memory_place import MemoryPlace
 from fsm_exec.standby.places.place import Place, PlaceChanged, PlaceUnreachable
 
@@ -133,6 +134,47 @@ async def test_an_unreachable_record_is_said_and_stops_nobody(tmp_path: Path, au
     away.rename(directory)
     assert await one.renew() is None
     assert one.trouble() is None
+
+
+async def test_a_share_that_hangs_takes_no_thread_of_the_others(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Forty calls that hang each end with an error, and hold none of the threads that the rest of the process shares;
+    when the share answers again, so does the place."""
+    place = FilePlace(tmp_path)
+    shared = trio.to_thread.current_default_thread_limiter()
+
+    async def fail_to_save() -> None:
+        with pytest.raises(PlaceUnreachable):
+            await place.save("keys/one", b"1", None)
+
+    with (tmp_path / LOCK_NAME).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(fail_to_save)
+        assert shared.borrowed_tokens == 0
+    autojump_clock.autojump_threshold = float("inf")
+    autojump_clock.rate = 1.0
+    while not await place.load_names("keys"):  # noqa: ASYNC110 - a thread makes it
+        await trio.sleep(0.01)
+
+
+async def test_what_a_share_keeps_among_the_notes_is_no_note(tmp_path: Path) -> None:
+    """Files of the share's own, and ones of people, are no order groups and stop no takeover; a directory that is gone
+    is not one without notes."""
+    directory = tmp_path / "share"
+    directory.mkdir()
+    place = FilePlace(directory)
+    one = lease(place, "one")
+    await one.acquire()
+    await one.note_group("g-1")
+    (directory / "groups" / ".nfs0000000000c").write_bytes(b"")
+    (directory / "groups" / "readme.txt").write_bytes(b"")
+    two = lease(place, "two")
+    await two.acquire(take_over=True)
+    assert await two.load_groups() == ["g-1"]
+    directory.rename(tmp_path / "away")
+    with pytest.raises(LeadershipUnknown):
+        await two.load_groups()
 
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A write is made under the kernel's lock of one file there, and by renaming a whole file into its place: what stands
 under a name is always whole. A share whose server is gone may hang for minutes, so every call has a thread of its own
-and a limit. A write whose caller gave up may still be done later; it is conditional, so it does no harm then.
+and a limit. A write whose caller gave up may still be done later; it is conditional, so it does no harm then. Threads
+that hang are a few of the place's own: they must not use up those that the rest of the process needs.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from fsm_exec.owner_only import OWNER_ONLY
 from fsm_exec.standby.places.place import PlaceChanged, PlaceUnreachable, Stored
 
 ANSWER_WITHIN_S: Final = 5.0
+THREADS_MAX: Final = 8
 LOCK_NAME: Final = ".lock"
-TEMPORARY: Final = ".new-"
+HIDDEN: Final = "."  # of names: what is being written here, and what a share keeps there for itself
+TEMPORARY: Final = f"{HIDDEN}new-"
 
 T = TypeVar("T")
 
@@ -40,6 +43,7 @@ class FilePlace:
                 f"the lease's directory {directory} is not there; mount the share, or make the directory on it"
             )
         self._directory = directory
+        self._threads = trio.CapacityLimiter(THREADS_MAX)
 
     @property
     def url(self) -> str:
@@ -81,21 +85,24 @@ class FilePlace:
         return _tag(content)
 
     def _load_names(self, folder: str) -> list[str]:
-        with suppress(FileNotFoundError):
+        try:
             names = os.listdir(self._directory / folder)
-            return sorted(f"{folder}/{name}" for name in names if not name.startswith(TEMPORARY))
-        return []
+        except FileNotFoundError:
+            if not self._directory.is_dir():
+                raise
+            return []
+        return sorted(f"{folder}/{name}" for name in names if not name.startswith(HIDDEN))
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do `work` in a thread. Raises PlaceUnreachable."""
         try:
             with trio.fail_after(ANSWER_WITHIN_S):
-                return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+                return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
         except trio.TooSlowError:
             raise PlaceUnreachable(f"{self._directory} did not answer within {ANSWER_WITHIN_S:g} s") from None
         except OSError as error:
             words = error.strerror or errno.errorcode.get(error.errno or 0, type(error).__name__)
-            raise PlaceUnreachable(f"{self._directory} cannot be used: {words}") from error
+            raise PlaceUnreachable(f"{error.filename or self._directory} cannot be used: {words}") from error
 
 
 def _tag(content: bytes) -> str:
@@ -106,11 +113,10 @@ def _replace(path: Path, content: bytes) -> None:
     """Put `content` under the name, durably, in one step. Its file is its owner's alone."""
     descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
-        try:
-            os.write(descriptor, content)
+        with open(descriptor, "wb") as file:
+            file.write(content)  # all of it: os.write may write less
+            file.flush()
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
