@@ -6,6 +6,7 @@ from pathlib import Path
 
 import trio
 
+from fsm_exec.core.values.units import MoneyE6
 from tests.cli.daemons import serve, show, status, submit, until
 from tests.cli.exchange import site
 
@@ -34,4 +35,31 @@ async def test_a_daemon_goes_on_with_the_new_key(tmp_path: Path) -> None:
         await until(lambda: any(order.filled_e2 == 500 for order in made.exchange.orders.values()))
         while (await show(made, second.execution_id)).execution.state != "filled":  # noqa: ASYNC110 - the same
             await trio.sleep(0.1)
+        assert await daemon.end() == 0
+
+
+async def test_a_key_of_another_account_is_not_used(tmp_path: Path) -> None:
+    """The exchange does not show it the orders of the database: that is said once, nothing is sent with it, and a key
+    of the right account is still taken afterwards."""
+    async with site(tmp_path) as made:
+        daemon = await serve(made)
+        first = await submit(made, price="0.30", horizon="600")
+        await until(lambda: any(order.client_order_id for order in made.exchange.orders.values()))
+        other, foreign = made.gate.open_account(MoneyE6(1_000_000_000), "ed25519")
+        foreign.write_private_key(tmp_path / "foreign.pem")
+        made.write_config(api_key_id=foreign.api_key_id, private_key_path="foreign.pem")
+        made.gate.revoke_key(made.api_key_id)
+        await submit(made, price="0.31", quantity="5", horizon="600")  # so that it notices
+        await until(lambda: "is of another account" in daemon.err)
+        await trio.sleep(6)  # it looks again, and says no more
+        assert daemon.err.count("is of another account") == 1
+        assert "going on with" not in daemon.err
+        assert not [order for order in made.exchange.orders.values() if order.account_id == other.account_id]
+        new = made.gate.create_key(made.account, "ed25519")
+        new.write_private_key(tmp_path / "new.pem")
+        made.write_config(api_key_id=new.api_key_id, private_key_path="new.pem")
+        await until(lambda: f"going on with {new.api_key_id}" in daemon.err)
+        while (await status(made)).state != "running":  # noqa: ASYNC110 - another process is waited for
+            await trio.sleep(0.1)
+        assert (await show(made, first.execution_id)).execution.state == "walking"
         assert await daemon.end() == 0

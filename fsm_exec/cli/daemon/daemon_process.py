@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.cli.config import LoadedConfig
+from fsm_exec.cli.daemon.key_owner import check_owner
 from fsm_exec.cli.daemon.key_watch import KeyWatch, NamedKey
 from fsm_exec.cli.daemon.narration import (
     Line,
@@ -64,7 +65,7 @@ from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.runtime.status import reported_state
 from fsm_exec.runtime.tape_recorder import TapeSetup
-from fsm_exec.session import Session, open_session
+from fsm_exec.session import Session, connect, open_session
 from fsm_exec.store import SqliteStore, open_live_store
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
@@ -231,6 +232,10 @@ class DaemonProcess:
     def _key_watch(self, session: Session, log: FilteringBoundLogger) -> KeyWatch:
         parts = self._parts
 
+        async def check(found: NamedKey) -> None:
+            access = replace(access_of(parts.account, found.key), api_key_id=found.api_key_id)
+            await check_owner(connect(access, session.wall, log=log), session.store)
+
         def change(found: NamedKey) -> None:
             if found.api_key_id != used.api_key_id:
                 parts.lock_key(found.api_key_id)
@@ -241,6 +246,7 @@ class DaemonProcess:
             used,
             parts.load_key,
             lambda: "signature" in session.engine.health.problems(),
+            check,
             change,
             lambda line: say(f"fsm-exec: {line}", err=True),
             log,

@@ -2,12 +2,13 @@
 
 Keys are replaced at the exchange, and a daemon runs for years. It keeps its key in memory and looks at its files again
 only when it is refused, so a key may be put there before or after the old one is revoked, and nothing need be told.
-What else has changed in the configuration counts at the next start.
+A key of another account is never used: it would work this account's executions with another's money. What else has
+changed in the configuration counts at the next start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, NoReturn
 
 import trio
@@ -31,19 +32,22 @@ class NamedKey(NamedTuple):
 
 class KeyWatch:
     """`load` reads the key that is configured now, and raises UserError; `is_refused` returns whether the exchange does
-    not accept ours; `change` goes on with another one, and raises UserError if that must not be. `tell` hears one line
-    of each change, and of what is in the way of one."""
+    not accept ours; `check` raises UserError if another one is not of our account, or that cannot be known now;
+    `change` goes on with it, and raises UserError if that must not be. `tell` hears one line of each change, and of
+    what is in the way of one."""
 
     def __init__(
         self,
         used: NamedKey,
         load: Callable[[], NamedKey],
         is_refused: Callable[[], bool],
+        check: Callable[[NamedKey], Awaitable[None]],
         change: Callable[[NamedKey], None],
         tell: Callable[[str], None],
         log: FilteringBoundLogger,
     ) -> None:
-        self._used, self._load, self._is_refused, self._change = used, load, is_refused, change
+        self._used, self._load, self._is_refused = used, load, is_refused
+        self._check, self._change = check, change
         self._tell, self._log = tell, log
         self._told = ""
 
@@ -52,14 +56,15 @@ class KeyWatch:
         while True:
             await trio.sleep(LOOK_EVERY_S)
             if self._is_refused():
-                self.look()
+                await self.look()
 
-    def look(self) -> None:
-        """Read the configured key, and go on with it if it is another one than ours."""
+    async def look(self) -> None:
+        """Read the configured key, and go on with it if it is another one than ours, and of our account."""
         try:
             found = self._load()
             if found.is_same(self._used):
                 return
+            await self._check(found)
             self._change(found)
         except UserError as error:
             self._say_once(f"the exchange does not accept our key, and no other can be used: {error}")

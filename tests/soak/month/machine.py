@@ -15,6 +15,7 @@ from typing import TypeVar
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.cli.daemon.key_owner import check_owner
 from fsm_exec.cli.daemon.key_watch import KeyWatch, NamedKey
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.logs.settings import LogSettings
@@ -42,7 +43,7 @@ from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.session import Session, open_session
+from fsm_exec.session import Session, connect, open_session
 from fsm_exec.store.blocking_lane import BlockingLane
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.files.open_database import OpenRequest
@@ -229,6 +230,9 @@ class EngineLife:
                 used,
                 machine.named_key,
                 lambda: "signature" in engine.health.problems(),
+                lambda found: check_owner(
+                    connect(replace(access, api_key_id=found.api_key_id, key=found.key), wall, seed="key"), store
+                ),
                 lambda found: session.client.change_key(*found),
                 machine.said.append,
                 log,
