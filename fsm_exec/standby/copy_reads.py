@@ -48,6 +48,17 @@ def load_copy(path: Path) -> CopySeen | None:
     )
 
 
+def load_own_instance(database: Path) -> str | None:
+    """Load the instance of a database that an engine worked on where it stands; None: there is none, or it is a copy
+    that none has opened. No engine may have it open."""
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            instance, *where = connection.execute("SELECT instance, path, inode FROM meta").fetchone()
+            return str(instance) if where == [str(database), database.stat().st_ino] else None
+    except (sqlite3.Error, OSError, TypeError, ValueError):
+        return None
+
+
 def find_known_keys(path: Path, keys: list[str]) -> set[str]:
     """Find which of these keys the copy at `path` knows: accepted under, or reported as lost. None of them while it
     cannot be read."""

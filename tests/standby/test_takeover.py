@@ -115,3 +115,29 @@ async def test_what_the_lag_lost_is_reported_by_key_and_not_worked_twice(tmp_pat
         assert newer.execution_id != bought.execution_id
         assert filled_e2(at) == 500
         await second.die()
+
+
+async def test_a_standby_started_again_where_its_engine_led_goes_on_with_its_own_database(tmp_path: Path) -> None:
+    """The replica stands still while the engine goes on, then the engine is killed and a supervisor starts the standby
+    in its place: no older copy replaces the database, and nothing is lost."""
+    async with site(tmp_path) as at:
+        host, _ = pair_of(at)
+        engine = await host.serve()
+        copier = await host.replicate()
+        await engine.submit("rests")
+        await until(lambda: any(host.replica.rglob("*.ltx")))
+        replica = host.replica
+        copier.kill()
+        await copier.wait()
+        await engine.submit("newer", "7")
+        await until(lambda: len(live_orders(at)) == 2)
+        was, before = engine.ready(), live_orders(at)
+        await host.die()
+        again = await host.follow(replica)
+        ready = await again.wait_ready()
+        assert was is not None
+        assert (ready.instance, ready.restored) == (was.instance, 2)
+        assert (await again.status()).losses == []
+        assert live_orders(at) == before
+        assert not list(host.directory.glob("*.before-term-*"))
+        await host.die()

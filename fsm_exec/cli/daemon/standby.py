@@ -1,7 +1,8 @@
 """`fsm-exec standby` follows the engine of another host, and becomes the engine when that one is gone.
 
 It keeps a copy of the other database (standby/README.md), says how far it is behind, and takes over when the lease has
-run out, or at once with --take-over. From then on it is `fsm-exec serve` on the copy, in the same process.
+run out, or at once with --take-over. From then on it is `fsm-exec serve` on the copy, in the same process. Started
+where the engine that led last worked on this very database, it goes on with that: no copy is newer.
 
 Exit codes: 0 ended by a signal while following, otherwise those of `serve`.
 """
@@ -32,9 +33,10 @@ from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.logs import LogFile, open_log
+from fsm_exec.standby.copy_reads import load_own_instance
 from fsm_exec.standby.follower import LOOK_EVERY_S, Follower, StandbySeen
 from fsm_exec.standby.lease import Lease
-from fsm_exec.standby.lease_record import LeaseHolder
+from fsm_exec.standby.lease_record import LeaseHolder, LeaseRecord
 from fsm_exec.standby.litestream import Litestream
 from fsm_exec.standby.metrics_file import write_metrics
 from fsm_exec.standby.places.place import Place
@@ -176,12 +178,13 @@ class StandbyProcess:
         self._follower = Follower(
             parts.litestream, parts.source, parts.followed, self._lease, parts.place, system_us, log
         )
+        self._own_instance = load_own_instance(parts.database)
         self._said: tuple[object, ...] = ()
         self._said_s = -SAY_EVERY_S
 
     async def run(self) -> int | None:
-        """Follow; return the term in which this host leads, the database in its place. None: ended by a signal.
-        Raises ExecError."""
+        """Follow; return the term in which this host leads, the database in its place. 0: its own database led last,
+        and is to go on as it is. None: ended by a signal. Raises ExecError."""
         term = None
         with trio.open_signal_receiver(*ending_signals()) as signals:
             async with trio.open_nursery() as nursery:
@@ -200,20 +203,31 @@ class StandbyProcess:
         parts = self._parts
         version = await parts.litestream.load_version()
         self._tell(f"following {parts.source} with Litestream {version}, by the lease record {self._lease.where}")
-        if not parts.take_over:
+        if parts.take_over:
+            found = await self._lease.load()
+            leader = None if found is None else found[0]
+        else:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follower.run)
                 nursery.start_soon(self._follower.clean_notes)
-                await self._wait_for_end_of_lease()
+                leader = await self._wait_for_end_of_lease()
                 nursery.cancel_scope.cancel()
+        if leader is not None and self._led_here(leader):
+            self._tell(f"{parts.database} itself led last, in term {leader.term}: it goes on, and no copy replaces it")
+            return 0
         return await self._take_over()
 
-    async def _wait_for_end_of_lease(self) -> None:
+    def _led_here(self, record: LeaseRecord) -> bool:
+        """Whether the engine that led last worked on our database. It is dead: we have the lock."""
+        return self._own_instance is not None and record.holder.instance == self._own_instance
+
+    async def _wait_for_end_of_lease(self) -> LeaseRecord | None:
+        """Return who led, once nobody does."""
         while True:
             seen = await self._follower.look()
             self._report(seen, "following")
-            if seen.has_run_out:
-                return
+            if seen.has_run_out or (seen.record is not None and self._led_here(seen.record)):
+                return seen.record
             await trio.sleep(LOOK_EVERY_S)
 
     async def _take_over(self) -> int:
