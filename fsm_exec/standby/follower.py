@@ -2,7 +2,8 @@
 
 Litestream keeps the copy, in a process that is started again when it ends. The lease has run out when the record has
 not changed for its length and a margin, on this host's own clock. A record that cannot be reached has not run out: with
-the network split, nobody may take over who could not say so.
+the network split, nobody may take over who could not say so. Once it can be read again its time begins anew: the share
+may have been away from both hosts.
 """
 
 from __future__ import annotations
@@ -102,15 +103,17 @@ class Follower:
         """Look at copy and record."""
         seen = await trio.to_thread.run_sync(load_copy, self.copy)
         record, left_s, why = None, None, []
+        looked_s = trio.current_time()  # not later: this process may be stopped in between
         try:
             found = await self._lease.load()
             if found is not None:
                 record = found[0]
-                left_s = self._expiry.left_s(found[1], record, trio.current_time())
+                left_s = self._expiry.left_s(found[1], record, looked_s)
             else:
                 why.append(f"there is no lease record at {self._lease.where}: no engine has led there yet")
         except ExecError as error:
             why.append(str(error))
+            self._expiry.begin_anew()
         if seen is None:
             why.append(self._why_no_copy or f"nothing of {self._source} is here yet")
         every_us = (self._lease.lease_s if record is None else record.lease_s) * US_PER_S // 3

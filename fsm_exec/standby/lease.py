@@ -68,14 +68,14 @@ class Lease:
         stored = await self._place.load(RECORD)
         return None if stored is None else (decode_record(stored.content, self.where), stored.tag)
 
-    async def acquire(self, *, take_over: bool = False) -> LeaseRecord | None:
+    async def acquire(self, *, take_over: bool = False, over: LeaseRecord | None = None) -> LeaseRecord | None:
         """Begin to lead, under a term of our own; return the record that was replaced. With `take_over` whoever leads
-        is replaced, otherwise only ourselves: an engine on the same database file that is dead. Raises LeaseHeld,
-        PlaceUnreachable and UserError."""
+        is replaced, with `over` only who has not renewed since that record, otherwise only ourselves: an engine on the
+        same database file that is dead. Raises LeaseHeld, PlaceUnreachable and UserError."""
         for _ in range(TRIES_MAX):
             stored = await self._place.load(RECORD)
             found = None if stored is None else decode_record(stored.content, self.where)
-            if found is not None and not take_over and not found.is_of(self.holder):
+            if found is not None and not take_over and found != over and not found.is_of(self.holder):
                 raise LeaseHeld(self._describe(found))
             term = 1 if found is None else found.term + 1
             try:

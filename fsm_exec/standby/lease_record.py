@@ -102,3 +102,8 @@ class ExpiryWatch:
         if tag != self._seen:
             self._seen, self._since_s = tag, now_s
         return self._since_s + record.lease_s + record.lease_s / MARGIN_SHARE - now_s
+
+    def begin_anew(self) -> None:
+        """Count from the next sight of the record: while it could not be read, its leader may have been unable to
+        renew it, too."""
+        self._seen = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -262,3 +263,25 @@ async def test_a_lease_runs_out_by_the_judges_own_clock() -> None:
     assert renewed is not None
     assert watch.left_s(renewed[1], renewed[0], 1_034.5) == 35
     assert watch.left_s(renewed[1], renewed[0], 1_069.5) == 0
+    watch.begin_anew()
+    assert watch.left_s(renewed[1], renewed[0], 1_080.0) == 35
+
+
+async def test_of_two_who_saw_a_lease_run_out_one_leads(shared: OpenPlace) -> None:
+    """Both replace the record that they saw: the second finds another one and leads not; nor does who saw a record
+    that its leader has renewed since."""
+    times = count(1_700_000_000_000_000, 10_000_000)
+    leader = Lease(shared(), lease(shared(), "leader").holder, lambda: next(times), LOG)
+    await leader.acquire()
+    first, second = lease(shared(), "first"), lease(shared(), "second")
+    old = await leader.load()
+    assert old is not None
+    assert await leader.renew() is None
+    with pytest.raises(LeaseHeld):
+        await first.acquire(over=old[0])
+    seen = await leader.load()
+    assert seen is not None
+    assert await first.acquire(over=seen[0]) == seen[0]
+    with pytest.raises(LeaseHeld):
+        await second.acquire(over=seen[0])
+    assert (first.term, second.term) == (2, 0)

@@ -35,11 +35,11 @@ from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.standby.copy_reads import load_own_instance
 from fsm_exec.standby.follower import LOOK_EVERY_S, Follower, StandbySeen
-from fsm_exec.standby.lease import Lease
+from fsm_exec.standby.lease import Lease, LeaseHeld
 from fsm_exec.standby.lease_record import LeaseHolder, LeaseRecord
 from fsm_exec.standby.litestream import Litestream
 from fsm_exec.standby.metrics_file import write_metrics
-from fsm_exec.standby.places.place import Place
+from fsm_exec.standby.places.place import Place, PlaceUnreachable
 from fsm_exec.standby.settings import open_place, source_url
 from fsm_exec.standby.takeover import restore_newest
 from fsm_exec.store.files.locks import database_lock
@@ -206,34 +206,47 @@ class StandbyProcess:
         if parts.take_over:
             found = await self._lease.load()
             leader = None if found is None else found[0]
+            if not self._led_here(leader):
+                return await self._restore(await self._lease.acquire(take_over=True))
         else:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follower.run)
                 nursery.start_soon(self._follower.clean_notes)
-                leader = await self._wait_for_end_of_lease()
+                leader = await self._lead()
                 nursery.cancel_scope.cancel()
-        if leader is not None and self._led_here(leader):
-            self._tell(f"{parts.database} itself led last, in term {leader.term}: it goes on, and no copy replaces it")
-            return 0
-        return await self._take_over()
+            if not self._led_here(leader):
+                return await self._restore(leader)
+        self._tell(f"{parts.database} itself led last: it goes on, and no copy replaces it")
+        return 0
 
-    def _led_here(self, record: LeaseRecord) -> bool:
+    async def _lead(self) -> LeaseRecord | None:
+        """Follow until nobody leads any more, and lead; return whose lease had run out. One that led on our database
+        is returned as it is. Raises UserError."""
+        while True:
+            leader = await self._wait_for_end_of_lease()
+            if self._led_here(leader):
+                return leader
+            try:
+                return await self._lease.acquire(over=leader)
+            except (LeaseHeld, PlaceUnreachable) as error:  # it renewed at the last moment, or another standby leads
+                self._tell(f"not taking over: {error}")
+
+    def _led_here(self, record: LeaseRecord | None) -> bool:
         """Whether the engine that led last worked on our database. It is dead: we have the lock."""
-        return self._own_instance is not None and record.holder.instance == self._own_instance
+        return record is not None and self._own_instance is not None and record.holder.instance == self._own_instance
 
     async def _wait_for_end_of_lease(self) -> LeaseRecord | None:
         """Return who led, once nobody does."""
         while True:
             seen = await self._follower.look()
             self._report(seen, "following")
-            if seen.has_run_out or (seen.record is not None and self._led_here(seen.record)):
+            if seen.has_run_out or self._led_here(seen.record):
                 return seen.record
             await trio.sleep(LOOK_EVERY_S)
 
-    async def _take_over(self) -> int:
-        """Lead, and put the newest copy in the database's place. Raises ExecError."""
+    async def _restore(self, replaced: LeaseRecord | None) -> int:
+        """Put the newest copy in the database's place; return the term in which we lead. Raises ExecError."""
         parts = self._parts
-        replaced = await self._lease.acquire(take_over=True)
         whom = "no engine" if replaced is None else f"{replaced.holder}, renewed at {replaced.renewed_at}"
         self._tell(f"taking over in term {self._lease.term} from {whom}")
         async with trio.open_nursery() as nursery:
