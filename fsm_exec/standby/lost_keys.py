@@ -8,8 +8,9 @@ time in silence: used again it is refused, with what became of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
+import trio
 from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
@@ -18,9 +19,12 @@ from fsm_exec.core.journal.rows import LostSubmission
 from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import OrderListing
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.core.values.units import CountE2, format_count
+from fsm_exec.core.values.units import US_PER_S, CountE2, format_count
 from fsm_exec.standby.accepted_notes import FOLDER, AcceptedNote, delete_note, load_note
 from fsm_exec.standby.places.place import Place
+
+KEPT_US: Final = 7 * 86_400 * US_PER_S  # of notes whose keys are known here: a copy that is further behind is no copy
+TIDY_EVERY_S: Final = 3_600.0
 
 
 class LostStore(Protocol):
@@ -54,6 +58,7 @@ class LostKeys:
     def __init__(self, place: Place, store: LostStore, wall_us: Callable[[], int], log: FilteringBoundLogger) -> None:
         self._place, self._store, self._wall_us, self._log = place, store, wall_us, log
         self._seen: set[str] = set()
+        self._tidied_s = -TIDY_EVERY_S
 
     async def find(self, *, is_start: bool) -> list[LostSubmission]:
         """Find what is lost and was not found before; it is durable when this returns. At a start the notes of this
@@ -61,6 +66,9 @@ class LostKeys:
         and StoreFailed."""
         found: list[LostSubmission] = []
         names = await self._place.load_names(FOLDER)
+        if trio.current_time() - self._tidied_s >= TIDY_EVERY_S:
+            self._tidied_s = trio.current_time()
+            names = await self._delete_old(names)
         for name in names:
             if name in self._seen:
                 continue
@@ -79,6 +87,19 @@ class LostKeys:
                 self._log.error("submission_lost", key=one.key, execution=one.accepted_as, instance=one.instance)
         self._seen.intersection_update(names)
         return found
+
+    async def _delete_old(self, names: Sequence[str]) -> list[str]:
+        """Delete the notes that a standby would have deleted long ago, if one followed: they must not pile up. Returns
+        the names of the others."""
+        kept: list[str] = []
+        before = to_iso(self._wall_us() - KEPT_US)
+        for name in names:
+            note = await load_note(self._place, name)
+            if note is not None and note.noted_at < before and await self._store.knows_key(note.key):
+                await delete_note(self._place, note.key)
+            else:
+                kept.append(name)
+        return kept
 
     async def learn_bought(self, lost: Sequence[LostSubmission], exchange: OrderLister) -> list[LostSubmission]:
         """Return the rows with what the exchange executed for each; as they are if it does not say. Raises

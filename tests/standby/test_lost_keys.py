@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 import structlog
+import trio
+from trio.testing import MockClock
 
 from fsm_exec.core.journal.rows import SubmissionRow
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.standby.accepted_notes import AcceptedNote, load_notes, save_note
 from fsm_exec.standby.lost_keys import LostKeys, describe_lost
 from fsm_exec.standby.places.memory_place import MemoryPlace
@@ -74,3 +78,25 @@ async def test_what_another_host_accepts_after_the_takeover_is_found_too(store: 
     assert await keys.find(is_start=True) == []
     await save_note(place, note_of("late", THEIRS))
     assert [one.key for one in await keys.find(is_start=False)] == ["late"]
+
+
+async def test_without_a_standby_notes_do_not_pile_up(store: SqliteStore, autojump_clock: MockClock) -> None:
+    """A note older than a week whose key the database knows is deleted, at a start and later; one whose key it does not
+    know is reported whatever its age, and a newer one stays for a copy to come."""
+    place = MemoryPlace()
+    old = to_iso(T0_US - 8 * 86_400 * US_PER_S)
+    await store.save(msgspec.structs.replace(Samples().save(), submission=SubmissionRow("known", b"{}")))
+    await save_note(place, msgspec.structs.replace(note_of("known", OURS), noted_at=old))
+    await save_note(place, msgspec.structs.replace(note_of("unknown", THEIRS), noted_at=old))
+    keys = LostKeys(place, store, lambda: T0_US, LOG)
+    (lost,) = await keys.find(is_start=True)
+    assert lost.key == "unknown"
+    assert [note.key for note in await load_notes(place)] == ["unknown"]
+    await save_note(place, msgspec.structs.replace(note_of("known", OURS), noted_at=to_iso(T0_US)))
+    late = LostKeys(place, store, lambda: T0_US + times.pop(), LOG)
+    times = [8 * 86_400 * US_PER_S, 0]
+    assert await late.find(is_start=True) == []
+    assert "known" in [note.key for note in await load_notes(place)]
+    await trio.sleep(2 * 3_600)
+    assert await late.find(is_start=False) == []
+    assert await load_notes(place) == []
