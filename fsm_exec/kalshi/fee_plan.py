@@ -59,7 +59,8 @@ def fee_plan(
     now_us: int,
     known: Announcements,
 ) -> FeePlan:
-    """Compose the fees. Raises Malformed, and UserError for fees of now that have no published formula."""
+    """Compose the fees. Raises Malformed for words of now that say nothing, and UserError for fees of now that have no
+    published formula; what is announced in such words is a time from which nobody knows the fees."""
     waived_until = market.fee_waiver_expiration_time
     waived_us = translate.time_us(waived_until) if waived_until else 0
     of_event = Stated(event.fee_type_override, event.fee_multiplier_override)
@@ -84,7 +85,7 @@ def fee_plan(
     times = {waived_us, *(one.at_us for one in (*event_changes, *series_changes))}
     for at_us in sorted(at_us for at_us in times if at_us > now_us):
         fees: FeeTerms | None = None
-        with suppress(UserError):  # without a published formula
+        with suppress(UserError, Malformed):  # nobody knows them: a row that says nonsense spoils nothing of today
             fees = fees_at(at_us)
         if fees != before:
             later.append(FeeChange(at_us, fees))
