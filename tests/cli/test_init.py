@@ -112,6 +112,7 @@ def test_an_account_is_set_up_without_a_question(tmp_path: Path) -> None:
         (("--production", "--api-key-id", "k"), "trades with real money: give --allow-real-money too"),
         (("--demo", "--allow-real-money"), "--allow-real-money goes with --production, not with --demo"),
         (("--paper", "--api-key-id", "k"), "--paper makes both itself"),
+        (("--demo", "--production", "--allow-real-money"), "--demo and --production exclude each other; give one"),
     ],
 )
 def test_what_is_missing_or_contradicts_is_said(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -44,9 +44,9 @@ PAPER_WS_PORT: Final = 8_767
 
 
 @click.command("init")
-@click.option("--paper", "environment", flag_value="paper", help="An exchange on this machine: no account needed.")
-@click.option("--demo", "environment", flag_value="demo", help="Kalshi's demo: play money.")
-@click.option("--production", "environment", flag_value="production", help="Real money.")
+@click.option("--paper", "is_paper", is_flag=True, help="An exchange on this machine: no account needed.")
+@click.option("--demo", "is_demo", is_flag=True, help="Kalshi's demo: play money.")
+@click.option("--production", "is_production", is_flag=True, help="Real money.")
 @click.option("--allow-real-money", is_flag=True, help="Said again, for --production.")
 @click.option("--config", type=click.Path(path_type=Path), help="Write it here.  [default: this user's]")
 @click.option("--api-key-id", help="As the exchange shows it.")
@@ -67,7 +67,9 @@ PAPER_WS_PORT: Final = 8_767
 @click.option("--offline", is_flag=True, help="Look at nothing that needs the exchange at Kalshi.")
 @click.option("--yes", is_flag=True, help="Ask nothing: what is not given has its default.")
 def init(
-    environment: EnvironmentName | None,
+    is_paper: bool,
+    is_demo: bool,
+    is_production: bool,
     allow_real_money: bool,
     config: Path | None,
     api_key_id: str | None,
@@ -87,6 +89,7 @@ def init(
         _set_up_around(path, units)
         return
     asker = Asker(asks=not yes)
+    environment = _only_one(paper=is_paper, demo=is_demo, production=is_production)
     exchange: EnvironmentName = asker.choose(environment, "--paper, --demo or --production", ask_environment)
     if exchange == "production":
         asker.confirm_money(is_allowed=allow_real_money)
@@ -119,6 +122,14 @@ def init(
         _say_what_next(path, made, None, units)
     if not is_sound:
         sys.exit(EXIT_FAILED)
+
+
+def _only_one(**given: bool) -> EnvironmentName | None:
+    """Return the exchange that was given. Raises UserError for several: which is meant, nobody guesses."""
+    named = [name for name, is_given in given.items() if is_given]
+    if len(named) > 1:
+        raise UserError(f"{' and '.join(f'--{name}' for name in named)} exclude each other; give one of them")
+    return cast("EnvironmentName", named[0]) if named else None
 
 
 def _set_up_around(path: Path, systemd: Manager | None) -> None:
