@@ -15,11 +15,13 @@ from trio.testing import MockClock
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.leadership import LeadershipUnknown
+from fsm_exec.standby.follower import Follower
 from fsm_exec.standby.lease import RECORD, Lease, LeaseHeld
 from fsm_exec.standby.lease_record import ExpiryWatch, LeaseHolder
+from fsm_exec.standby.litestream import Litestream
 from fsm_exec.standby.places.file_place import LOCK_NAME, FilePlace
 from fsm_exec.standby.places.memory_place import MemoryPlace
-from fsm_exec.standby.places.place import Place, PlaceChanged, PlaceUnreachable
+from fsm_exec.standby.places.place import Place, PlaceChanged, PlaceUnreachable, Stored
 
 LOG = structlog.wrap_logger(structlog.ReturnLogger(), processors=[])
 OpenPlace = Callable[[], Place]
@@ -265,6 +267,35 @@ async def test_a_lease_runs_out_by_the_judges_own_clock() -> None:
     assert watch.left_s(renewed[1], renewed[0], 1_069.5) == 0
     watch.begin_anew()
     assert watch.left_s(renewed[1], renewed[0], 1_080.0) == 35
+
+
+async def test_an_outage_of_the_share_is_no_end_of_a_lease(tmp_path: Path, mock_clock: MockClock) -> None:
+    """The share is away from both hosts for longer than the lease: when a standby sees the same record again it waits
+    a whole lease for the leader, which can renew again."""
+
+    class Share(MemoryPlace):
+        is_away = False
+
+        async def load(self, name: str) -> Stored | None:
+            if self.is_away:
+                raise PlaceUnreachable("away")
+            return await super().load(name)
+
+    share = Share()
+    await lease(share, "leader").acquire()
+    follower = Follower(
+        Litestream(tmp_path / "none"), "file:///none", tmp_path / "copy", lease(share, "s"), share, lambda: 0, LOG
+    )
+    assert (await follower.look()).lease_left_s == 35
+    mock_clock.jump(20)
+    share.is_away = True
+    assert (await follower.look()).lease_left_s is None
+    mock_clock.jump(20)
+    share.is_away = False
+    seen = await follower.look()
+    assert (seen.lease_left_s, seen.has_run_out) == (35, False)
+    mock_clock.jump(35)
+    assert (await follower.look()).has_run_out
 
 
 async def test_of_two_who_saw_a_lease_run_out_one_leads(shared: OpenPlace) -> None:
