@@ -26,9 +26,14 @@ class StandbySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 def open_place(url: str) -> Place:
     """Return the place of a URL. Raises UserError."""
+    return FilePlace(lease_directory(url))
+
+
+def lease_directory(url: str) -> Path:
+    """Return the directory that a URL names. Raises UserError."""
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-        return FilePlace(Path(unquote(parts.path)))
+        return Path(unquote(parts.path))
     raise UserError(f"lease {url!r} is no place for a lease record; give file:///DIRECTORY, one that both hosts see")
 
 

@@ -147,6 +147,22 @@ def test_a_paper_exchange_is_set_up_with_units(tmp_path: Path, monkeypatch: pyte
     assert (third.returncode, "stays as it is" in third.stderr) == (2, True)
 
 
+def test_the_unit_of_a_pair_may_write_its_lease(tmp_path: Path) -> None:
+    """A system's unit may write to nothing else, and without its record a daemon of a pair does not start."""
+    lease = tmp_path / "the share"
+    lease.mkdir()
+    config = tmp_path / "made" / "config.toml"
+    config.parent.mkdir(mode=0o700)
+    account = 'environment = "demo"\napi_key_id = "k"\nprivate_key_path = "key.pem"\n'
+    config.write_text(f'{account}[standby]\nlease = "{lease.as_uri()}"\n', encoding="utf-8")
+    done = run(tmp_path, "init", "--systemd", "system", "--config", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    unit = config.with_name("fsm-exec.service")
+    (line,) = (line for line in unit.read_text(encoding="utf-8").splitlines() if line.startswith("ReadWritePaths="))
+    assert line.endswith(f' "{lease}"')
+    verify(unit)
+
+
 def served(config: Path) -> str:
     return config.with_name("fsm-exec-paper.service").read_text(encoding="utf-8")
 

@@ -37,6 +37,7 @@ from fsm_exec.cli.setup.private_files import make_private_directory, save_new
 from fsm_exec.cli.setup.systemd import Manager, save_units
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi.environment import EnvironmentName
+from fsm_exec.standby.settings import lease_directory
 
 PORT_MAX: Final = 65_535
 PAPER_PORT: Final = 8_765
@@ -170,7 +171,9 @@ def _save_and_check(path: Path, made: Config, *, asks_exchange: bool = True) -> 
 def _say_what_next(path: Path, made: Config, served: list[str] | None, systemd: Manager | None) -> None:
     """Write the units if they are wanted, and say which commands come next."""
     if systemd is not None:
-        places, commands = save_units(systemd, path, made.environment, served)
+        lease = made.standby.lease
+        written = [lease_directory(lease)] if lease else []
+        places, commands = save_units(systemd, path, made.environment, served, written)
         say("\n".join(f"unit: {place}" for place in places.values()))
     else:
         commands = [shlex.join(["fsm-exec", *served])] if served else []

@@ -29,16 +29,17 @@ DIRECTORIES: Final = ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "SSL
 
 
 def save_units(
-    manager: Manager, config: Path, environment: str, paper: Sequence[str] | None
+    manager: Manager, config: Path, environment: str, paper: Sequence[str] | None, written: Sequence[Path] = ()
 ) -> tuple[dict[str, Path], list[str]]:
     """Save the unit of the daemon that works `config`, and with the arguments `paper` that of its exchange; return
-    where they lie, and the commands that start them. Raises UserError, for one that is there already too."""
+    where they lie, and the commands that start them. The daemon writes to the directories `written`, beside its own.
+    Raises UserError, for one that is there already too."""
     directory = _user_units() if manager == "user" else config.parent
     ensure_directory(directory)
-    for written in (state_directory(), data_directory()):
-        ensure_directory(written)  # a service that may write nowhere else cannot make them itself
+    for own in (state_directory(), data_directory()):
+        ensure_directory(own)  # a service that may write nowhere else cannot make them itself
     serve = ["serve", "--config", str(config)]
-    wanted = {DAEMON: unit_text(DAEMON, manager, serve, environment, after=PAPER if paper else "")}
+    wanted = {DAEMON: unit_text(DAEMON, manager, serve, environment, after=PAPER if paper else "", written=written)}
     if paper:
         wanted[PAPER] = unit_text(PAPER, manager, paper, environment)
     there = [directory / name for name in wanted if os.path.lexists(directory / name)]
@@ -51,11 +52,21 @@ def save_units(
     return places, _commands(manager, places)
 
 
-def unit_text(name: str, manager: Manager, arguments: Sequence[str], environment: str, *, after: str = "") -> str:
-    """Return the text of a unit that runs `fsm-exec ARGUMENTS`, and starts another one with it, before itself."""
+def unit_text(
+    name: str,
+    manager: Manager,
+    arguments: Sequence[str],
+    environment: str,
+    *,
+    after: str = "",
+    written: Sequence[Path] = (),
+) -> str:
+    """Return the text of a unit that runs `fsm-exec ARGUMENTS`, and starts another one with it, before itself. It may
+    write to the directories `written`, beside its own."""
     units = resources.files("fsm_exec.cli.setup") / "units"
     only_system = Template((units / "only_system.txt").read_text(encoding="utf-8")).substitute(
-        user=getpass.getuser(), written=f"{_word(str(state_directory()))} {_word(str(data_directory()))}"
+        user=getpass.getuser(),
+        written=" ".join(_word(str(one)) for one in (state_directory(), data_directory(), *written)),
     )
     variables = [f"Environment={_word(f'{name}={os.environ[name]}')}" for name in DIRECTORIES if os.environ.get(name)]
     return Template((units / name).read_text(encoding="utf-8")).substitute(
