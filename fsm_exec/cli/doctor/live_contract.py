@@ -14,7 +14,7 @@ import msgspec
 import trio
 
 from fsm_exec.cli.doctor.check import Check
-from fsm_exec.cli.doctor.live_order import POLL_S, poll
+from fsm_exec.cli.doctor.live_order import POLL_S, poll, poll_through
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.market.orders import FillReport, Placed, PlaceOrder, Refused, Unknown
 from fsm_exec.core.market.terms import MarketTerms
@@ -123,7 +123,7 @@ async def _buy(
             filled_e2 = CountE2(filled_e2 + answer.filled_e2)
             why = "what was offered was gone"
         elif isinstance(answer, Unknown):  # it cannot rest: the listing shows what it got
-            found = await poll(partial(_find, client, order))
+            found = await poll_through(partial(_find, client, order))
             if found is None:  # it may come yet: another one beside it could buy twice
                 why = f"whether it came is not known ({answer.why}); look at the exchange's own page"
                 break

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeVar
 
 import trio
@@ -91,9 +91,9 @@ async def check_live_order(client: KalshiClient, wall: WallClock, terms: MarketT
         took = _ms_since(began_s)
         if not isinstance(answer, Placed):
             with trio.CancelScope(shield=True):
-                found = await poll(lambda: _find(client, order))
+                found = await poll_through(lambda: _find(client, order))
             if found is None:
-                text = f"{answer.why}; it is not in the listing, and ends by itself within {EXPIRES_S} s"
+                text = f"{answer.why}; it was not seen in the listing, and ends by itself within {EXPIRES_S} s"
                 return [Check("order", "fail", text)]
             placed = Check("order", "warn", f"placed, though its answer was lost: {answer.why}")
             order_id = found.order_id
@@ -187,6 +187,17 @@ async def poll(look: Callable[[], Awaitable[T | None]]) -> T | None:
             await trio.sleep(POLL_S)
         return found
     return None
+
+
+async def poll_through(look: Callable[[], Awaitable[T | None]]) -> T | None:
+    """As `poll`, but a read that fails has only found nothing: what was sent must be found, or said not to be."""
+
+    async def read() -> T | None:
+        with suppress(VenueError):
+            return await look()
+        return None
+
+    return await poll(read)
 
 
 def _ms_since(began_s: float) -> str:
