@@ -12,7 +12,7 @@ from typing import Final
 
 import trio
 
-from fsm_exec.core.errors import VenueError
+from fsm_exec.core.errors import LocalError, VenueError
 from fsm_exec.core.exchange_port import AccountReads
 from fsm_exec.core.values.units import US_PER_S, CountE2
 
@@ -40,7 +40,7 @@ class QueuePlaces:
                 return found
             found = NONE_KNOWN
             with trio.move_on_after(READ_S):
-                with suppress(VenueError):
+                with suppress(VenueError, LocalError):  # a damaged row's ticker is none
                     places = await self._reads.fetch_queue_positions([ticker])
                     found = {place.order_id: place.ahead_e2 for place in places}
             if len(self._read) >= MARKETS_KEPT:

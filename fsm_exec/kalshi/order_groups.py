@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from fsm_exec.core.errors import VenueRefused
 from fsm_exec.core.market.account import GroupAnswer, GroupChanged, GroupCreateAnswer, GroupCreated, OrderGroup
 from fsm_exec.core.values.units import CountE2, format_count, parse_count
 from fsm_exec.kalshi import translate
@@ -51,10 +52,11 @@ class KalshiGroups:
         """Delete the group, which cancels its orders too."""
         return await self._change("DELETE", group_id, "", None, exchange_index)
 
-    async def fetch(self, group_id: str) -> OrderGroup:
+    async def fetch(self, group_id: str, *, exchange_index: int = 0) -> OrderGroup:
         """Fetch one group, with the ids of its orders."""
         translate.check_group_id(group_id)
-        body = decode(await self._endpoints.fetch(f"{GROUPS}/{group_id}"), client_bodies.Group)
+        query = {"exchange_index": str(exchange_index)} if exchange_index else None
+        body = decode(await self._endpoints.fetch(f"{GROUPS}/{group_id}", query), client_bodies.Group)
         return OrderGroup(
             group_id=group_id,
             limit_e2=_limit_of(group_id, body.contracts_limit_fp),
@@ -62,6 +64,16 @@ class KalshiGroups:
             order_ids=tuple(body.orders or ()),
             exchange_index=body.exchange_index or 0,
         )
+
+    async def exists(self, group_id: str, *, exchange_index: int = 0) -> bool:
+        """Ask whether there is such a group. Raises VenueError, but not because there is none."""
+        try:
+            await self.fetch(group_id, exchange_index=exchange_index)
+        except VenueRefused as refused:
+            if refused.status != 404:
+                raise
+            return False
+        return True
 
     async def fetch_all(self) -> tuple[OrderGroup, ...]:
         page = decode(await self._endpoints.fetch(GROUPS), client_bodies.Groups)

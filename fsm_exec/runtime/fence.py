@@ -49,6 +49,10 @@ class OrderGroups(Protocol):
         """Delete the group, which cancels its orders too."""
         ...
 
+    def exists(self, group_id: str, *, exchange_index: int = SHARD) -> Awaitable[bool]:
+        """Ask whether there is such a group. Raises VenueError, but not because there is none."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class FenceSetup:

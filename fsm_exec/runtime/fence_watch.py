@@ -48,7 +48,7 @@ def start_groups(
 
     def on_blocked(why: str) -> None:
         if engine.failure is None:
-            requests.start_soon(engine.run_service, find_who_leads, engine, setup, services, why)
+            requests.start_soon(engine.run_service, find_who_leads, engine, groups, setup, services, why)
 
     def has_orders_before(at_us: int) -> bool:
         return bool(services.loose) or any(
@@ -68,19 +68,23 @@ def start_groups(
         )
 
 
-async def find_who_leads(engine: Engine, setup: FenceSetup, services: Services, why: str) -> None:
-    """Find out why our group takes no more: another engine leads, and this one stops; or nobody does, and it was the
-    brake, so the engine halts until a person resumes it. Until the record can be read nothing is placed. Raises
-    StoreFailed."""
+async def find_who_leads(engine: Engine, groups: EpochGroups, setup: FenceSetup, services: Services, why: str) -> None:
+    """Find out why our group takes no more: another engine leads, and this one stops; or the group is not there, and
+    another one is made; or it was the brake, and the engine halts until a person resumes it. Until both can be read
+    nothing is placed. Raises StoreFailed."""
     while True:
         try:
             leader = await setup.leadership.who_leads()
+            is_gone = leader is None and await groups.forget_gone()
             break
-        except LeadershipUnknown as error:
+        except (LeadershipUnknown, VenueError) as error:
             services.log.warning("who_leads_unknown", why=str(error))
             await trio.sleep(ASK_AGAIN_S)
     if leader is not None:
         engine.stop_fenced(leader)
+        return
+    if is_gone:
+        groups.unblock()
         return
     limit = f"more than {setup.contracts_in_15_s} contracts filled within 15 s (contracts_in_15_s of [limits])"
     said = f"{why}; nobody else leads, so it was the brake: {limit}, or somebody triggered the group by hand"

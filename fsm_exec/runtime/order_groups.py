@@ -93,9 +93,18 @@ class EpochGroups:
         if self._blocked is None:
             return
         self._blocked = None
-        for shard in self._taken_out:
-            self._ready.pop(shard, None)
+        for shard in [shard for shard in self._ready if shard not in self._groups]:
+            del self._ready[shard]
             self._want(shard)
+
+    async def forget_gone(self) -> bool:
+        """Forget the groups that took no more and are not at the exchange at all, which is nobody's fence: a successor
+        deletes none. Returns whether that is true of every one of them. Raises VenueError."""
+        for shard, group in list(self._taken_out.items()):
+            if not await self._setup.groups.exists(group.group_id, exchange_index=group.exchange_index):
+                self._log.warning("order_group_gone", group=group.group_id, shard=shard)
+                self._taken_out.pop(shard, None)
+        return not self._taken_out
 
     def problem(self) -> str | None:
         """Return why nothing can be placed, if that lasts; None: it can be."""

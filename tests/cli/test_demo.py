@@ -417,7 +417,7 @@ def wait_for_order(database: Path) -> None:
     raise AssertionError("no order ever rested")
 
 
-@pytest.mark.parametrize("size_kib", [400, 450, 500])
+@pytest.mark.parametrize("size_kib", [450, 500, 550])
 def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path: Path, size_kib: int) -> None:
     """Exit 1, one line, no traceback; the engine halted, by its own listing nothing rests at the exchange, and what
     is on the disk is whole."""

@@ -58,7 +58,8 @@ async def test_one_engine_for_each_subaccount_and_all_in_one_table(tmp_path: Pat
         assert table.returncode == 1
         lines = table.stdout.splitlines()
         assert any("primary" in line and "running" in line for line in lines), table.stdout
-        assert any("NO" in line and gone in line for line in lines), table.stdout
+        assert any("NO ANSWER" in line and gone in line for line in lines), table.stdout
+        assert any(line.startswith(f"{gone}: no daemon answers") for line in lines), table.stdout
         assert await primary.end() == 0
 
 

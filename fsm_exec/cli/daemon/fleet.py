@@ -2,7 +2,8 @@
 acts.
 
 The daemons are those that this user runs on this host, those of `[fleet]` in the configuration, and the addresses that
-are given. All are asked at once; one that does not answer is a row that says why, and hides nothing of the others.
+are given. All are asked at once; one that does not answer is a row, and hides nothing of the others. What is
+wrong with one is said below the table.
 
 Exit codes: 0 all answered, 1 one did not, 2 wrong usage or no daemon is known.
 """
@@ -20,8 +21,8 @@ import trio
 
 from fsm_exec.cli.config import find_absent_config, load_config
 from fsm_exec.cli.exit_codes import EXIT_FAILED
-from fsm_exec.cli.output import say_json
-from fsm_exec.cli.tables.columns import Column, figures, print_table, words
+from fsm_exec.cli.output import say, say_json
+from fsm_exec.cli.tables.columns import Column, figures, names, print_table, words
 from fsm_exec.control.client import AsyncClient
 from fsm_exec.control.daemon_registry import load_running_daemons
 from fsm_exec.control.discovery import parse_url
@@ -31,6 +32,8 @@ from fsm_exec.core.text import one_line
 
 WITHIN_S: Final = 10
 WITHIN_MAX_S: Final = 600
+ADDRESS_RANK: Final = 1  # in a narrow terminal the addresses go first, then the exchanges
+EXCHANGE_RANK: Final = 2
 
 
 class Member(NamedTuple):
@@ -79,6 +82,9 @@ def fleet(urls: tuple[str, ...], config: Path | None, token_file: Path | None, w
         say_json(FleetSeen(seen), indent=2)
     else:
         print_table(_columns(seen))
+        for one in seen:
+            if troubles := _troubles(one):
+                say(f"{one.name}: {troubles}")
     if any(one.status is None for one in seen):
         sys.exit(EXIT_FAILED)
 
@@ -128,9 +134,10 @@ async def ask_all(members: Sequence[Member], within_s: int) -> list[MemberSeen]:
 
 
 def _columns(seen: Sequence[MemberSeen]) -> list[Column]:
+    exchanges = ["-" if one.status is None else one.status.environment for one in seen]
     return [
-        words("daemon", [one.name for one in seen]),
-        words("exchange", ["-" if one.status is None else one.status.environment for one in seen]),
+        names("daemon", [one.name for one in seen]),
+        words("exchange", exchanges, then=((EXCHANGE_RANK, None),)),
         words("state", ["NO ANSWER" if one.status is None else one.status.state for one in seen]),
         figures("at work", [_count(one, "at_work") for one in seen]),
         figures("live", [_count(one, "live_orders") for one in seen]),
@@ -139,8 +146,7 @@ def _columns(seen: Sequence[MemberSeen]) -> list[Column]:
         words(
             "risk", ["-" if one.status is None or one.status.risk is None else one.status.risk.state for one in seen]
         ),
-        words("what is wrong", [_troubles(one) for one in seen]),
-        Column("address", [one.url for one in seen]),
+        Column("address", [one.url for one in seen], then=((ADDRESS_RANK, None),)),
     ]
 
 
@@ -161,4 +167,4 @@ def _troubles(one: MemberSeen) -> str:
         found.append(f"{len(status.quarantined)} quarantined")
     if status.losses:
         found.append(f"{len(status.losses)} acknowledged and lost")
-    return "; ".join(found) or "nothing"
+    return "; ".join(found)
