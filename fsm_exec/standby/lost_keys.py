@@ -21,7 +21,7 @@ from fsm_exec.core.market.orders import OrderListing
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import US_PER_S, CountE2, format_count
 from fsm_exec.standby.accepted_notes import FOLDER, AcceptedNote, delete_note, load_note
-from fsm_exec.standby.places.place import Place
+from fsm_exec.standby.places.place import Place, PlaceUnreachable
 
 KEPT_US: Final = 7 * 86_400 * US_PER_S  # of notes whose keys are known here: a copy that is further behind is no copy
 TIDY_EVERY_S: Final = 3_600.0
@@ -59,6 +59,7 @@ class LostKeys:
         self._place, self._store, self._wall_us, self._log = place, store, wall_us, log
         self._seen: set[str] = set()
         self._tidied_s = -TIDY_EVERY_S
+        self._unread: dict[str, str] = {}  # notes that cannot be read, and why
 
     async def find(self, *, is_start: bool) -> list[LostSubmission]:
         """Find what is lost and was not found before; it is durable when this returns. At a start the notes of this
@@ -72,7 +73,9 @@ class LostKeys:
         for name in names:
             if name in self._seen:
                 continue
-            note = await load_note(self._place, name)
+            note = await self._load_note(name)
+            if name in self._unread:
+                continue  # it is tried again with the next look
             is_own = note is not None and note.instance == self._store.instance
             if note is None or (is_own and not is_start) or await self._store.knows_key(note.key):
                 pass
@@ -86,7 +89,30 @@ class LostKeys:
             for one in found:
                 self._log.error("submission_lost", key=one.key, execution=one.accepted_as, instance=one.instance)
         self._seen.intersection_update(names)
+        self._unread = {name: why for name, why in self._unread.items() if name in names}
         return found
+
+    def unread_lines(self) -> list[str]:
+        """Return a line about each note that could not be read by the last look."""
+        return [
+            f"the note {self._place.url}/{name} cannot be read ({why}): whether something was lost is not known; make "
+            "it readable, or look for what it names in the other host's database"
+            for name, why in self._unread.items()
+        ]
+
+    async def _load_note(self, name: str) -> AcceptedNote | None:
+        """Load a note. One that alone cannot be read stops no takeover, and is kept in mind. Raises PlaceUnreachable
+        when nothing can be read."""
+        try:
+            note = await load_note(self._place, name)
+        except PlaceUnreachable as error:
+            await self._place.load_names(FOLDER)
+            if name not in self._unread:
+                self._log.error("note_unread", note=name, why=str(error))
+            self._unread[name] = str(error)
+            return None
+        self._unread.pop(name, None)
+        return note
 
     async def _delete_old(self, names: Sequence[str]) -> list[str]:
         """Delete the notes that a standby would have deleted long ago, if one followed: they must not pile up. Returns
@@ -94,7 +120,7 @@ class LostKeys:
         kept: list[str] = []
         before = to_iso(self._wall_us() - KEPT_US)
         for name in names:
-            note = await load_note(self._place, name)
+            note = await self._load_note(name)
             if note is not None and note.noted_at < before and await self._store.knows_key(note.key):
                 await delete_note(self._place, note.key)
             else:

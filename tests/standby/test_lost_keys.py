@@ -13,9 +13,10 @@ from trio.testing import MockClock
 from fsm_exec.core.journal.rows import SubmissionRow
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import US_PER_S
-from fsm_exec.standby.accepted_notes import AcceptedNote, load_notes, save_note
+from fsm_exec.standby.accepted_notes import AcceptedNote, load_notes, note_name, save_note
 from fsm_exec.standby.lost_keys import LostKeys, describe_lost
 from fsm_exec.standby.places.memory_place import MemoryPlace
+from fsm_exec.standby.places.place import PlaceUnreachable, Stored
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.store.conftest import T0_US, Samples
 
@@ -100,3 +101,35 @@ async def test_without_a_standby_notes_do_not_pile_up(store: SqliteStore, autoju
     await trio.sleep(2 * 3_600)
     assert await late.find(is_start=False) == []
     assert await load_notes(place) == []
+
+
+async def test_a_note_that_cannot_be_read_is_said_and_stops_no_takeover(store: SqliteStore) -> None:
+    """The others are found; it is found, too, once it can be read. With the whole place gone the look fails."""
+
+    class Place(MemoryPlace):
+        unreadable = note_name("bad")
+        is_away = False
+
+        async def load(self, name: str) -> Stored | None:
+            if name == self.unreadable or self.is_away:
+                raise PlaceUnreachable("input/output error")
+            return await super().load(name)
+
+        async def load_names(self, folder: str) -> list[str]:
+            if self.is_away:
+                raise PlaceUnreachable("away")
+            return await super().load_names(folder)
+
+    place = Place()
+    for key in ("good", "bad"):
+        await MemoryPlace.save(place, note_name(key), msgspec.json.encode(note_of(key, THEIRS)), None)
+    keys = LostKeys(place, store, lambda: T0_US, LOG)
+    assert [lost.key for lost in await keys.find(is_start=True)] == ["good"]
+    (line,) = keys.unread_lines()
+    assert place.unreadable in line
+    place.unreadable = ""
+    assert [lost.key for lost in await keys.find(is_start=False)] == ["bad"]
+    assert keys.unread_lines() == []
+    place.is_away = True
+    with pytest.raises(PlaceUnreachable):
+        await keys.find(is_start=False)

@@ -87,8 +87,12 @@ class Pair:
     async def report_lost(self, engine: Engine, exchange: OrderLister) -> None:
         """Say what was lost, with what it bought, once the engine runs; again whenever more is found: an engine that
         did not know that it was replaced may have accepted something."""
-        lost = self._lost
+        lost, unread = self._lost, set[str]()
         while True:
+            for line in self._keys.unread_lines():
+                if line not in unread:
+                    unread.add(line)
+                    engine.report_loss(line)
             for one in await self._keys.learn_bought(lost, exchange) if lost else ():
                 line = describe_lost(one)
                 engine.report_loss(line)
