@@ -85,13 +85,16 @@ class Host:
         return await self.start(name, "standby", "--json", "--no-page", *config, *files, *extra)
 
     async def replicate(self) -> trio.Process:
-        """The real Litestream, beside the engine of this host."""
+        """The real Litestream, beside the engine of this host; it has begun to write its replica."""
         command = [LITESTREAM, "replicate", str(self.database), self.replica.as_uri()]
         with (self.directory / "litestream.log").open("ab") as log:
             process: trio.Process = await trio.lowlevel.open_process(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self._own(process)
+        with trio.fail_after(WAIT_S):
+            while not self.replica.is_dir() and process.poll() is None:  # noqa: ASYNC110 - another process makes it
+                await trio.sleep(0.02)
         return process
 
     def _own(self, process: trio.Process) -> None:
