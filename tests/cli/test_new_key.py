@@ -7,8 +7,8 @@ from pathlib import Path
 import trio
 
 from fsm_exec.core.values.units import MoneyE6
-from tests.cli.daemons import serve, show, status, submit, until
-from tests.cli.exchange import site
+from tests.cli.daemons import command, serve, show, status, submit, until
+from tests.cli.exchange import TICKER, site
 
 
 async def test_a_daemon_goes_on_with_the_new_key(tmp_path: Path) -> None:
@@ -44,12 +44,15 @@ async def test_a_key_of_another_account_is_not_used(tmp_path: Path) -> None:
     async with site(tmp_path) as made:
         daemon = await serve(made)
         first = await submit(made, price="0.30", horizon="600")
-        await until(lambda: any(order.client_order_id for order in made.exchange.orders.values()))
+        while (await show(made, first.execution_id)).execution.state != "walking":  # noqa: ASYNC110 - the same
+            await trio.sleep(0.1)
         other, foreign = made.gate.open_account(MoneyE6(1_000_000_000), "ed25519")
         foreign.write_private_key(tmp_path / "foreign.pem")
         made.write_config(api_key_id=foreign.api_key_id, private_key_path="foreign.pem")
         made.gate.revoke_key(made.api_key_id)
-        await submit(made, price="0.31", quantity="5", horizon="600")  # so that it notices
+        # It notices when it next asks; refused or not, by then it has.
+        asked = ("--method", "simple_limit", "--target-price", "0.31", "--horizon", "600")
+        await command(made, "submit", TICKER, "yes", "5", *asked)
         await until(lambda: "is of another account" in daemon.err)
         await trio.sleep(6)  # it looks again, and says no more
         assert daemon.err.count("is of another account") == 1
