@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from fsm_exec.core.algorithm.algorithm import Algorithm
     from fsm_exec.core.algorithm.market_view import MarketView
     from fsm_exec.core.execution.execution import Execution
-    from fsm_exec.core.leadership import Leader
+    from fsm_exec.core.leadership_port import Leader
     from fsm_exec.core.market.account import BudgetFacts
     from fsm_exec.runtime.account.account import Account
     from fsm_exec.runtime.actor import Actor

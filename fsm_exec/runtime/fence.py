@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.epochs import EpochGroup, parse_group_note
 from fsm_exec.core.errors import VenueRefused
 from fsm_exec.core.execution.timing import READ_LAG_US
-from fsm_exec.core.leadership import Leadership, LeadershipUnknown, SoleEngine
+from fsm_exec.core.leadership_port import Leader, Leadership, LeadershipUnknown
 from fsm_exec.core.market.account import GroupAnswer, GroupChanged, GroupCreateAnswer
 from fsm_exec.core.market.orders import Refused
 from fsm_exec.core.store_port import EpochStore
@@ -52,6 +52,21 @@ class OrderGroups(Protocol):
     def exists(self, group_id: str, *, exchange_index: int = SHARD) -> Awaitable[bool]:
         """Ask whether there is such a group. Raises VenueError, but not because there is none."""
         ...
+
+
+class SoleEngine:
+    """The leadership of an engine without a standby."""
+
+    async def who_leads(self) -> Leader | None:
+        """Nobody else leads."""
+        return None
+
+    async def note_group(self, group_id: str) -> None:
+        """Nobody looks for it."""
+
+    async def load_groups(self) -> Sequence[str]:
+        """There was no other engine."""
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)

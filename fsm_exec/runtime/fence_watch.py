@@ -13,7 +13,7 @@ from fsm_exec.core.epochs import EpochGroup
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.timing import PROOF_US
-from fsm_exec.core.leadership import LeadershipUnknown
+from fsm_exec.core.leadership_port import LeadershipUnknown
 from fsm_exec.core.market.account import GroupChanged
 from fsm_exec.core.market.orders import Refused
 from fsm_exec.runtime.fence import SHARD, Fence, FenceSetup

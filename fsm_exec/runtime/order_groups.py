@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.epochs import EpochGroup, note_of_group
-from fsm_exec.core.leadership import Leader, LeadershipUnknown
+from fsm_exec.core.leadership_port import Leader, LeadershipUnknown
 from fsm_exec.core.market.account import GroupChanged, GroupCreated
 from fsm_exec.core.market.orders import NotSent, PlaceAnswer, PlaceOrder, Refused, Unknown
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2

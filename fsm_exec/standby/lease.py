@@ -14,7 +14,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import ExecError
-from fsm_exec.core.leadership import Leader, LeadershipUnknown
+from fsm_exec.core.leadership_port import Leader, LeadershipUnknown
 from fsm_exec.standby.lease_record import (
     LEASE_S,
     LeaseHolder,
@@ -36,8 +36,8 @@ class LeaseHeld(ExecError):
 
 
 class Lease:
-    """Implements `core.leadership.Leadership`. `wall_us` stamps the record. `save_beat` leaves a sign of life in the
-    database and returns its time, so that a copy shows how old it is."""
+    """Implements `core.leadership_port.Leadership`. `wall_us` stamps the record. `save_beat` leaves a sign of life in
+    the database and returns its time, so that a copy shows how old it is."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ import trio
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.errors import Fenced
-from fsm_exec.core.leadership import Leader, LeadershipUnknown
+from fsm_exec.core.leadership_port import Leader, LeadershipUnknown
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import Placed, PlaceOrder
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, parse_count, parse_price

@@ -40,7 +40,12 @@ MODULES = frozenset({"os", "sys", "time", "random", "secrets", "uuid", "asyncio"
 MODULES |= {"multiprocessing", "socket", "ssl", "sqlite3", "logging", "tempfile", "shutil", "signal", "io", "urllib"}
 MODULES |= {"http", "pathlib", "warnings", "atexit", "gc", "inspect", "structlog", "httpx"}
 EXEMPT = {"fsm_exec/wire/recording.py": "reads a recording line by line: a day of it is too much for memory"}
-PORTS = ("fsm_exec/core/exchange_port.py", "fsm_exec/core/alerts/channel_port.py", "fsm_exec/core/store_port.py")
+PORTS = (
+    "fsm_exec/core/exchange_port.py",
+    "fsm_exec/core/alerts/channel_port.py",
+    "fsm_exec/core/leadership_port.py",
+    "fsm_exec/core/store_port.py",
+)
 """Protocols of what the outside does: signatures, without a body."""
 
 

@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.leadership import LeadershipUnknown
+from fsm_exec.core.leadership_port import LeadershipUnknown
 from fsm_exec.standby.follower import Follower
 from fsm_exec.standby.lease import RECORD, Lease, LeaseHeld
 from fsm_exec.standby.lease_record import ExpiryWatch, LeaseHolder

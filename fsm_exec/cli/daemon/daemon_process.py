@@ -50,7 +50,6 @@ from fsm_exec.control.server import run_server, url_of
 from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.core.alerts.channel_port import Channel
 from fsm_exec.core.errors import ExecError
-from fsm_exec.core.leadership import SoleEngine
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
@@ -61,7 +60,7 @@ from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.archivist import archive_for_ever
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
-from fsm_exec.runtime.fence import FenceSettings
+from fsm_exec.runtime.fence import FenceSettings, SoleEngine
 from fsm_exec.runtime.logs import LogFile, open_log
 from fsm_exec.runtime.status import reported_state
 from fsm_exec.runtime.tape_recorder import TapeSetup

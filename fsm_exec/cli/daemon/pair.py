@@ -19,7 +19,7 @@ from fsm_exec.cli.output import say
 from fsm_exec.core.alerts.alerts import Alert
 from fsm_exec.core.errors import ExecError, StoreFailed
 from fsm_exec.core.journal.rows import LostSubmission
-from fsm_exec.core.leadership import Leader
+from fsm_exec.core.leadership_port import Leader
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import WallClock

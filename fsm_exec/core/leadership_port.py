@@ -35,18 +35,3 @@ class Leadership(Protocol):
     async def load_groups(self) -> Sequence[str]:
         """Load the ids of the order groups that engines of this account have noted and that may take orders."""
         ...
-
-
-class SoleEngine:
-    """The leadership of an engine without a standby."""
-
-    async def who_leads(self) -> Leader | None:
-        """Nobody else leads."""
-        return None
-
-    async def note_group(self, group_id: str) -> None:
-        """Nobody looks for it."""
-
-    async def load_groups(self) -> Sequence[str]:
-        """There was no other engine."""
-        return ()
