@@ -165,7 +165,7 @@ class ReadThreads:
         self._may_begin = trio.Event()
         self._may_begin.set()
         self._running = trio.Lock()  # held by the long read that runs
-        self._left_bytes = 0  # of a file that could not be cut, and whose log is short
+        self._left_bytes: int | None = None  # of a file that could not be cut, and whose log is short
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read that the engine itself waits for."""
@@ -182,11 +182,12 @@ class ReadThreads:
 
     def is_log_long(self) -> bool:
         """Return whether the log is so long that it should be begun anew."""
-        return self._log_bytes() > max(LOG_BYTES_MAX, self._left_bytes)
+        size = self._log_bytes()
+        return size > LOG_BYTES_MAX and (self._left_bytes is None or size > self._left_bytes)
 
     def note_log(self, frames_bytes: int) -> None:
         """Note how long the log is that was to be begun anew: a short one in a long file is no reason to try again."""
-        self._left_bytes = self._log_bytes() if frames_bytes <= LOG_BYTES_MAX else 0
+        self._left_bytes = self._log_bytes() if frames_bytes <= LOG_BYTES_MAX else None
 
     def _log_bytes(self) -> int:
         try:

@@ -43,7 +43,8 @@ REPEATED = {
     },
     "split_orders": {"execution_id", "updated_at", *ChildRow.__struct_fields__},
     "fills": {"execution_id", "traded_at", *FillRow.__struct_fields__},
-    "execution_metrics": set(MetricsRow.__struct_fields__) - {"market_volume"},
+    "execution_metrics": set(MetricsRow.__struct_fields__)
+    - {"market_volume", "liquidity_reward_e7", "volume_reward_e7"},  # measured of the market
     "child_metrics": set(ChildMetricsRow.__struct_fields__),
     "edges": {"created_at", "ticker", "outcome", "method", "quantity", "target_price", "execution_id"},
 }  # fmt: skip
