@@ -27,7 +27,8 @@ from fsm_exec.core.alerts.alerts import Alert, AlertOver
 from fsm_exec.core.alerts.channel_port import Message
 from fsm_exec.core.alerts.settings import AlertSettings
 from fsm_exec.core.epochs import EpochGroup
-from fsm_exec.core.journal.rows import EdgeFigures, RefusedRow
+from fsm_exec.core.journal.rows import EdgeFigures, LostSubmission, RefusedRow
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.venue.tape_player import TapePlayer
@@ -145,6 +146,14 @@ async def _ask_for_the_rare(store: SqliteStore, now_us: int) -> None:
     await store.save_groups(
         [EpochGroup(group_id="g1", epoch=1, exchange_index=0, limit_e2=CountE2(100), state="triggered")]
     )
+    await store.save_beat(to_iso(now_us))
+    lost = LostSubmission("k8", "e000900", "aaaaaaaaaa", TICKER, "yes", "1.00", to_iso(now_us), None, to_iso(now_us))
+    await store.save_lost([lost])
+    await store.load_lost("k8")
+    await store.load_all_lost()
+    await store.knows_key("k8")
+    await store.knows_key("key-e000007")
+    await store.wait_for_turn()
     await store.load_execution("e000020")
     await store.load_metrics("e000020")
     await store.load_reservation("e000020")
