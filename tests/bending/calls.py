@@ -55,8 +55,8 @@ CALLS: Final = (
 )
 ASK_NOTHING: Final = frozenset({"budget", "stream_trouble", "volume_24h", "watch", "unwatch"})
 """Calls of the port that send no request of their own."""
-OF_A_SURFACE: Final = frozenset({"search_markets", "fetch_order_book"})
-"""Calls that somebody makes who looks for a market or at a book, never the engine."""
+OF_A_SURFACE: Final = frozenset({"search_markets", "fetch_order_book", "fetch_queue_positions"})
+"""Calls that somebody makes who looks for a market, at a book or at an execution, never the engine."""
 
 ALL_READS, ALL_WRITES, THE_STREAM, A_SILENT_STREAM, EVERYTHING = (
     "all reads",
