@@ -154,10 +154,6 @@ def _count(one: MemberSeen, name: str) -> str:
     return "-" if one.status is None else str(getattr(one.status, name))
 
 
-def _risk(one: MemberSeen) -> str:
-    return "-" if one.status is None or one.status.risk is None else one.status.risk.state
-
-
 def _troubles(one: MemberSeen) -> str:
     if one.status is None:
         return one.why or ""
