@@ -134,6 +134,38 @@ def test_the_story_on_a_terminal_and_ctrl_c(tmp_path: Path) -> None:
     assert not (tmp_path / "c.sqlite.lock").exists()
 
 
+def test_what_is_submitted_while_ctrl_c_arrives_is_cancelled_too(tmp_path: Path) -> None:
+    """The engine stands still when the second half is submitted and Ctrl-C arrives; then it goes on, and accepts.
+    Everything before has ended, so that only the answer can tell the demo that there is something to cancel."""
+    arguments = ("--executions", "4", "--algorithm", "market", "--horizon", "60", "--db", "c.sqlite")
+    with subprocess.Popen(
+        [*COMMAND, "demo", "--crash", *arguments],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = ""
+        while "works again" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        engine = int(re.findall(r"process (\d+) works again", said)[0])
+        os.kill(engine, signal.SIGSTOP)
+        time.sleep(1)  # the demo submits at once
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        os.kill(engine, signal.SIGCONT)
+        said += process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode == 130, said
+    ended = {execution.execution_id: execution.is_ended for execution in folded(tmp_path / "c.sqlite")}
+    assert ended == {f"e00000{number}": True for number in (1, 2, 3)}, said
+
+
 def test_an_engine_that_cannot_start_is_one_line(tmp_path: Path) -> None:
     """What the engine's process said about the database, with its exit code; the story so far is plain lines."""
     done = run(tmp_path, *CRASH, "--db", "no/such/directory.sqlite")

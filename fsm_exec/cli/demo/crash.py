@@ -279,14 +279,21 @@ class CrashRun:
     async def _submit(self, submission: Submission) -> None:
         """Submit; without an answer, submit again under the same key when the engine is back."""
         try:
-            await self._engine.ask(partial(_submit_to, submission=submission))
+            await self._ask_to_accept(submission)
         except DaemonAbsent:
             self._unanswered.append(submission)
+
+    async def _ask_to_accept(self, submission: Submission) -> Accepted:
+        """Ask the engine to accept it, and wait for its answer even when the story is interrupted: what it accepts
+        after the last look at the database would be cancelled by nobody. Raises what the client raises."""
+        with trio.CancelScope(shield=True):
+            accepted = await self._engine.ask(partial(_submit_to, submission=submission))
+        return accepted
 
     async def _wait_answered(self) -> None:
         while self._unanswered:
             submission = self._unanswered.pop()
-            accepted = await self._engine.ask(partial(_submit_to, submission=submission))
+            accepted = await self._ask_to_accept(submission)
             known = (
                 "accepted now" if accepted.is_new else "accepted before the kill, so it is the same one, not a second"
             )
@@ -312,7 +319,7 @@ class CrashRun:
         self._say("stop", "interrupted: the executions are cancelled, engine and exchange are stopped")
         with trio.move_on_after(CANCEL_S), suppress(ExecError):
             while self._engine.is_ready and (left := self._unfinished()):
-                for name in left:  # a submission that was on its way may have been accepted by now
+                for name in left:
                     await self._cancel(name)
                 await trio.sleep(BETWEEN_S)
         await self._engine.stop()
