@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
@@ -139,9 +140,11 @@ def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None)
     try:
         with path.open("rb") as file:
             text = file.read(CONFIG_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UserError(f"configuration {path}: there is none; {init_command(path)} writes one") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise UserError(f"configuration {path}: cannot be read ({reason}); write one with {EXAMPLE}") from error
+        raise UserError(f"configuration {path}: cannot be read ({reason}); give a TOML file that you may read") from error
     except ValueError as error:  # a path with a NUL in it
         raise UserError(f"configuration {str(path)!r}: is no path; give the path of a file") from error
     if len(text) > CONFIG_MAX_BYTES:
@@ -160,6 +163,12 @@ def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None)
     except UserError as error:
         raise UserError(f"configuration {path}: {error}") from error
     return LoadedConfig(path=path, config=config, exchange=exchange, key_path=_key_path(path, config))
+
+
+def init_command(path: Path) -> str:
+    """Return the command that writes a configuration to `path`."""
+    at = "" if path == user_config_directory() / FILE_NAME else f" --config {shlex.quote(str(path))}"
+    return f"fsm-exec init{at}"
 
 
 def find_absent_config(wanted: Path | None, variables: Mapping[str, str] | None = None) -> Path | None:

@@ -1,7 +1,8 @@
 """`fsm-exec`: the commands, and the one place where errors become a line on stderr and an exit code.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. No traceback reaches a user; it stands in the
-command's log file.
+command's log file. Under a service manager, which tries a failure again and a wrong input not, what the machine does
+not give is a failure: a file, a directory or a port that is not there at a boot may be there a moment later.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _NO_CHOICE = re.compile(r"'(.*?)' is not one of ", re.DOTALL)  # how click says it
+OF_THE_MACHINE: Final = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
 
 
@@ -111,7 +113,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _fail(EXIT_INTERRUPTED, "interrupted")
     except UserError as error:
-        _fail(EXIT_USAGE, str(error))
+        _fail(_usage_code(error), str(error))
     except ExecError as error:
         _fail(EXIT_FAILED, _message_of(error))
     except OSError as error:
@@ -140,7 +142,7 @@ def _disable_core_dumps() -> None:
 def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
     """Unwrap what the tasks of a nursery raised and fail by it; let a real bug show itself."""
     for kind, code in (
-        (UserError, EXIT_USAGE),
+        (UserError, None),
         (ExecError, EXIT_FAILED),
         (KeyboardInterrupt, EXIT_INTERRUPTED),
         (OSError, EXIT_FAILED),
@@ -151,8 +153,19 @@ def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
             error: BaseException = first_of(found)
             if isinstance(error, OSError | SystemExit):
                 _fail_of_output(error)
-            _fail(code, _message_of(error) or "interrupted")
+            _fail(_usage_code(error) if code is None else code, _message_of(error) or "interrupted")
     raise group
+
+
+def _usage_code(error: BaseException) -> int:
+    """Return the exit code of a UserError: of one that comes from what the operating system did not give, 1 where a
+    service manager started us."""
+    cause: BaseException | None = error
+    while cause is not None and "NOTIFY_SOCKET" in os.environ:
+        if isinstance(cause, OSError) or getattr(cause, "sqlite_errorname", "").startswith(OF_THE_MACHINE):
+            return EXIT_FAILED
+        cause = cause.__cause__ or cause.__context__
+    return EXIT_USAGE
 
 
 def _message_of(error: BaseException) -> str:

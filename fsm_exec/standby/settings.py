@@ -25,7 +25,7 @@ class StandbySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 def open_place(url: str) -> Place:
-    """Return the place of a URL. Raises UserError."""
+    """Return the place of a URL. Raises UserError, and PlaceUnreachable for one that is not there."""
     return FilePlace(lease_directory(url))
 
 

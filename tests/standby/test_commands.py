@@ -16,10 +16,8 @@ from tests.cli.invoking import invoke
         (("standby",), "needs the lease record: give --lease"),
         (("standby", "--lease", "file:///nowhere/at/all"), "needs a copy to follow: give --from"),
         (("standby", "--lease", "http://x/", "--from", "file:///x"), "is no place for a lease record"),
-        (("standby", "--lease", "file:///nowhere/at/all", "--from", "file:///x"), "mount the share"),
         (("standby", "--lease", "file:///tmp", "--from", "nowhere/at/all"), "--from nowhere/at/all is no directory"),
         (("standby", "--lease", "file:///tmp", "--from", "/tmp", "--litestream", "no"), "--litestream no is not there"),
-        (("serve", "--lease", "file:///nowhere/at/all"), "mount the share"),
         (("serve", "--take-over"), "--take-over needs a lease record"),
         (("serve", "--without-lease", "--take-over"), "--without-lease excludes"),
     ],
@@ -30,4 +28,15 @@ async def test_wrong_input_is_one_line(tmp_path: Path, words: tuple[str, ...], s
         done = invoke(tmp_path, *words, "--config", str(at.config), "--db", str(tmp_path / "x.sqlite"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert said in done.stderr
+    assert not (tmp_path / "x.sqlite").exists()
+
+
+@pytest.mark.parametrize("words", [("standby", "--from", "file:///x"), ("serve",)])
+async def test_a_share_that_is_not_mounted_is_a_failure(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Exit code 1, which a service manager tries again: it may be mounted a moment later."""
+    absent = (tmp_path / "share").as_uri()
+    async with site(tmp_path) as at:
+        done = invoke(tmp_path, *words, "--lease", absent, "--config", str(at.config), "--db", str(tmp_path / "x.sqlite"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "mount the share" in done.stderr
     assert not (tmp_path / "x.sqlite").exists()

@@ -182,7 +182,7 @@ async def test_what_a_share_keeps_among_the_notes_is_no_note(tmp_path: Path) -> 
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A share that is not mounted is no place: a directory made in its stead would be shared with nobody."""
-    with pytest.raises(UserError, match="mount the share"):
+    with pytest.raises(PlaceUnreachable, match="mount the share"):
         FilePlace(tmp_path / "share")
 
 

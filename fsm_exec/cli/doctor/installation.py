@@ -9,7 +9,7 @@ from typing import Final
 import fsm_exec
 import states
 from fsm_exec.cli.alert_channels import open_channels
-from fsm_exec.cli.config import EXAMPLE, LoadedConfig, TelemetrySettings, find_absent_config, load_config
+from fsm_exec.cli.config import LoadedConfig, TelemetrySettings, find_absent_config, init_command, load_config
 from fsm_exec.cli.doctor.check import Check
 from fsm_exec.cli.telemetry import open_telemetry
 from fsm_exec.control.risk_views import brakes_off
@@ -26,7 +26,7 @@ def check_installation(config_path: Path | None) -> Iterator[Check]:
     yield states_check(Path(states.__file__ or ""), Path(fsm_exec.__file__ or ""))
     absent = find_absent_config(config_path)
     if absent is not None:
-        text = f"there is none at {absent}; demo, paper and compare need none, an account needs one with {EXAMPLE}"
+        text = f"there is none at {absent}; demo, paper and compare need none, for an account {init_command(absent)} writes one"
         yield Check("configuration", "warn", text)
         return
     try:

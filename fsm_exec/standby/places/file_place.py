@@ -20,7 +20,6 @@ from typing import Final, TypeVar
 
 import trio
 
-from fsm_exec.core.errors import UserError
 from fsm_exec.owner_only import OWNER_ONLY
 from fsm_exec.standby.places.place import PlaceChanged, PlaceUnreachable, Stored
 
@@ -35,11 +34,11 @@ T = TypeVar("T")
 
 class FilePlace:
     """Implements `Place`. The directory must be there: one that was made because a share is not mounted would be
-    shared with nobody. Raises UserError."""
+    shared with nobody. Raises PlaceUnreachable: the share may be mounted a moment later."""
 
     def __init__(self, directory: Path) -> None:
         if not directory.is_dir():
-            raise UserError(
+            raise PlaceUnreachable(
                 f"the lease's directory {directory} is not there; mount the share, or make the directory on it"
             )
         self._directory = directory
