@@ -144,7 +144,9 @@ def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None)
         raise UserError(f"configuration {path}: there is none; {init_command(path)} writes one") from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise UserError(f"configuration {path}: cannot be read ({reason}); give a TOML file that you may read") from error
+        raise UserError(
+            f"configuration {path}: cannot be read ({reason}); give a TOML file that you may read"
+        ) from error
     except ValueError as error:  # a path with a NUL in it
         raise UserError(f"configuration {str(path)!r}: is no path; give the path of a file") from error
     if len(text) > CONFIG_MAX_BYTES:

@@ -1,4 +1,4 @@
-"""What a service manager tries again: a start that the machine refuses fails, one with wrong words is wrong for good."""
+"""What a service manager tries again: a start that the machine refuses fails, wrong words are wrong for good."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ async def test_a_share_that_is_not_mounted_is_a_failure(tmp_path: Path, words: t
     """Exit code 1, which a service manager tries again: it may be mounted a moment later."""
     absent = (tmp_path / "share").as_uri()
     async with site(tmp_path) as at:
-        done = invoke(tmp_path, *words, "--lease", absent, "--config", str(at.config), "--db", str(tmp_path / "x.sqlite"))
+        done = invoke(
+            tmp_path, *words, "--lease", absent, "--config", str(at.config), "--db", str(tmp_path / "x.sqlite")
+        )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert "mount the share" in done.stderr
     assert not (tmp_path / "x.sqlite").exists()

@@ -26,7 +26,7 @@ def check_installation(config_path: Path | None) -> Iterator[Check]:
     yield states_check(Path(states.__file__ or ""), Path(fsm_exec.__file__ or ""))
     absent = find_absent_config(config_path)
     if absent is not None:
-        text = f"there is none at {absent}; demo, paper and compare need none, for an account {init_command(absent)} writes one"
+        text = f"there is none at {absent}; {init_command(absent)} writes one (demo, paper and compare need none)"
         yield Check("configuration", "warn", text)
         return
     try:
