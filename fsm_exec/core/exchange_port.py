@@ -164,5 +164,9 @@ class StreamListener(Protocol):
     def fill(self, report: FillReport) -> None: ...
     def order(self, report: OrderReport) -> None: ...
 
+    def order_group(self, group_id: str, change: str) -> None:
+        """What became of an order group of the account, in the exchange's word: `created`, `triggered`, `reset`,
+        `deleted`, `limit_updated`, or a new one. What it did to the group's orders is told before it or after it."""
+
     def heard(self) -> None:
         """Anything at all arrived, pings included: the connection lives."""

@@ -19,6 +19,7 @@ import msgspec
 from fsm_exec.core.errors import UnitError
 from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import US_PER_MS, parse_change, parse_price
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.fee_plan import Stated
@@ -196,6 +197,8 @@ class Conversation:
                 return partial(listener.fill, translate.streamed_fill_report(fill, self._sent_us(envelope)))
             case ws.UserOrder() as order if self._is_ours(order.subaccount_number):
                 return partial(listener.order, translate.streamed_order_report(order, self._sent_us(envelope)))
+            case ws.GroupUpdate() as change:
+                return partial(listener.order_group, one_line(change.order_group_id), one_line(change.event_type[:40]))
             case ws.StreamError() as error:
                 self._take_error(envelope, error)
             case ws.Ok() | ws.Fill() | ws.UserOrder():  # the last two: of another subaccount
@@ -261,7 +264,7 @@ class Conversation:
 
     def _take_error(self, envelope: ws.Envelope, error: ws.StreamError) -> None:
         is_terminal = error.code in FATAL_ERRORS
-        if not is_terminal and self._subscriptions.survives_refusal(envelope.id, error):
+        if self._subscriptions.survives_refusal(envelope.id, error, is_terminal=is_terminal):
             return
         if is_terminal or envelope.id:  # with an id: a command of ours was refused
             # Without the subscription or the snapshot it asked for, this connection would be silently incomplete.

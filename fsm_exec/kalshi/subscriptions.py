@@ -1,7 +1,8 @@
 """The subscriptions of one connection, and the commands that make them match the wanted markets (wire/README.md 10.2,
 10.3).
 
-The account's channels and the lifecycle channel are subscribed once. The channels of markets follow a set of wanted
+The account's channels, the lifecycle channel and that of order groups are subscribed once; the connection can do
+without the last two. The channels of markets follow a set of wanted
 tickers that may change at any time: markets are added to and removed from a live subscription; it begins with the first
 and ends with the last of them. This module also keeps which books have no valid snapshot.
 """
@@ -20,6 +21,7 @@ BOOK_CHANNEL: Final = "orderbook_delta"
 TRADE_CHANNEL: Final = "trade"
 ACCOUNT_CHANNELS: Final = ("fill", "user_orders")
 LIFECYCLE_CHANNEL: Final = "market_lifecycle_v2"
+GROUP_CHANNEL: Final = "order_group_updates"
 NO_SUCH_MARKET: Final = frozenset({11, 16})  # invalid parameter; 16, market not found, is retired
 
 
@@ -46,7 +48,9 @@ class Subscriptions:
         self._wanted = wanted
         self._log = log
         self._last_id = 0
-        self._optional_id = 0  # the subscription the connection can do without: what it says is polled as well
+        # Subscriptions the connection can do without, by command: what the markets' says is polled as well, and that a
+        # group takes no more is seen at the next order.
+        self._optional: dict[int, str] = {}
         self._awaiting_ack: dict[tuple[int, str], float] = {}  # (command, channel) -> when it was sent
         self._updates: dict[int, str | None] = {}  # commands whose refusal the connection survives -> the market added
         self._asked: dict[str, float] = {}  # those of the due that were requested again, and when
@@ -56,9 +60,10 @@ class Subscriptions:
         """Return the first commands of a connection. The account's channels come first: nothing of ours may happen
         before we listen."""
         commands = [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.sync(now_s)]
-        # This channel takes no filter: it carries every market there is (wire/README.md 10.4).
-        commands.append(self._subscribe((LIFECYCLE_CHANNEL,), None, now_s))
-        self._optional_id = self._last_id
+        # These take no filter: the first carries every market there is (wire/README.md 10.4).
+        for channel in (LIFECYCLE_CHANNEL, GROUP_CHANNEL):
+            commands.append(self._subscribe((channel,), None, now_s))
+            self._optional[self._last_id] = channel
         return commands
 
     def sync(self, now_s: float) -> list[bytes]:
@@ -99,20 +104,25 @@ class Subscriptions:
             self.book.sid = sid
 
     def overdue_acks(self, now_s: float, patience_s: float) -> list[str]:
-        """Return the channels whose subscription has had no answer for `patience_s`."""
-        return [channel for (_, channel), sent_s in self._awaiting_ack.items() if now_s - sent_s >= patience_s]
+        """Return the channels whose subscription has had no answer for `patience_s`, without those that the connection
+        can do without: these are given up."""
+        late = [waiting for waiting, sent_s in self._awaiting_ack.items() if now_s - sent_s >= patience_s]
+        for command_id, _ in late:
+            if command_id in self._optional:
+                self._give_up(command_id, "it was not acknowledged")
+        return [channel for command_id, channel in late if command_id not in self._optional]
 
     def complete(self, command_id: int) -> None:
         """Take in that a command was answered."""
         self._updates.pop(command_id, None)
 
-    def survives_refusal(self, command_id: int | None, error: ws.StreamError) -> bool:
-        """Take in that a command was refused. Returns False if the connection is no good without it."""
-        if command_id is not None and command_id == self._optional_id:
-            self._awaiting_ack.pop((command_id, LIFECYCLE_CHANNEL), None)
-            self._log.warning("no_lifecycle", code=error.code, message=(error.msg or "")[:200])
-            return True
-        if command_id not in self._updates:
+    def survives_refusal(self, command_id: int | None, error: ws.StreamError, *, is_terminal: bool) -> bool:
+        """Take in that a command was refused. Returns False if the connection is no good without it. `is_terminal`: the
+        error is one that ends a subscription."""
+        if command_id is not None and command_id in self._optional:
+            refused = self._give_up(command_id, f"error {error.code}: {(error.msg or '')[:200]}")
+            return refused or not is_terminal
+        if is_terminal or command_id not in self._updates:
             return False
         ticker = self._updates.pop(command_id)
         if ticker is not None and error.code not in NO_SUCH_MARKET:
@@ -123,6 +133,14 @@ class Subscriptions:
             for channel in self._channels:
                 channel.tickers.pop(ticker, None)
             self._forget_book(ticker)
+        return True
+
+    def _give_up(self, command_id: int, why: str) -> bool:
+        """Do without a subscription until the next connection. Returns False if it was acknowledged before."""
+        channel = self._optional[command_id]
+        if self._awaiting_ack.pop((command_id, channel), None) is None:
+            return False
+        self._log.warning("channel_missing", channel=channel, why=why)
         return True
 
     def mark_snapshot(self, ticker: str) -> None:

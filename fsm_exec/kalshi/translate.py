@@ -326,6 +326,7 @@ def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
             at_us=moment_us(now_us, message.last_updated_ts_ms, message.created_ts_ms),
             reason=None if message.last_update_reason is None else one_line(message.last_update_reason[:REASON_MAX]),
             expiration_s=_stated_expiration_s(message.expiration_ts_ms),
+            group_id=_group_id(message.order_group_id),
         )
 
 

@@ -156,6 +156,10 @@ class Fence:
         """Record a group that this opening has made."""
         self._own_ids.add(group.group_id)
 
+    def is_own(self, group_id: str) -> bool:
+        """Return whether a group is of this database's own openings."""
+        return group_id in self._own_ids
+
     def own_ids(self) -> frozenset[str]:
         """Return the ids of the groups of this database's own openings."""
         return frozenset(self._own_ids)

@@ -3,7 +3,7 @@ of those of earlier openings once none of their orders is live."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -17,6 +17,7 @@ from fsm_exec.core.leadership_port import LeadershipUnknown
 from fsm_exec.core.market.account import GroupChanged
 from fsm_exec.core.market.orders import Refused
 from fsm_exec.runtime.fence import SHARD, Fence, FenceSetup
+from fsm_exec.runtime.group_cancels import GroupCancels
 from fsm_exec.runtime.order_groups import EpochGroups
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fsm_exec.runtime.feed import MarketFeed
     from fsm_exec.runtime.monitored_exchange import MonitoredExchange
     from fsm_exec.runtime.services import Services
+    from fsm_exec.runtime.stream_listener import EngineStreamListener
 
 ASK_AGAIN_S: Final = 2.0
 LOOK_FIRST_S: Final = 60.0
@@ -36,6 +38,7 @@ def start_groups(
     engine: Engine,
     services: Services,
     exchange: MonitoredExchange,
+    listener: EngineStreamListener,
     feeds: Mapping[str, MarketFeed],
 ) -> None:
     """Have every order placed from now on be in an order group of this opening, and watch over those groups and the
@@ -58,8 +61,27 @@ def start_groups(
             if child.is_open or child.suspicion is not None
         )
 
-    groups = EpochGroups(setup, wall, services.log, shard_of, on_blocked, engine.stop_fenced, fence.add_own)
+    def start_soon(service: Callable[..., Awaitable[None]], *args: object) -> None:
+        requests.start_soon(engine.run_service, service, *args)
+
+    cancels = GroupCancels(fence.is_own, start_soon)
+
+    def on_group(group_id: str, change: str) -> None:
+        """Take in what the stream tells of a group."""
+        if change == "reset":
+            cancels.record_reset(group_id)
+        elif change == "triggered" and fence.is_own(group_id):
+            cancels.record_trigger(group_id)
+            groups.block(f"the exchange has triggered our order group {group_id}, which ended its orders")
+        elif change == "deleted" and groups.uses(group_id):
+            groups.block(f"our order group {group_id} was deleted, which ended its orders")
+
+    groups = EpochGroups(
+        setup, wall, services.log, shard_of, on_blocked, engine.stop_fenced, fence.add_own, cancels.record_reset
+    )
     exchange.groups = engine.groups = groups
+    exchange.group_cancels = listener.group_cancels = cancels
+    listener.on_group = on_group
     engine.health.group_problem = groups.problem
     requests.start_soon(engine.run_service, groups.run)
     if fence.own:

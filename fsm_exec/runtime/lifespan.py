@@ -145,7 +145,7 @@ async def open_engine(
                 engine.halt(engine.account.risk.why)  # before any execution is recovered
             outer.start_soon(engine.run_service, store.watch)
             if fence is not None and fenced is not None:
-                start_groups(fence, fenced, engine, services, exchange, feeds)
+                start_groups(fence, fenced, engine, services, exchange, listener, feeds)
             outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
             await engine.wait_loaded()  # a status before that would say that nothing is live
             if wait:

@@ -34,6 +34,7 @@ from fsm_exec.core.market.orders import (
 )
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2
+from fsm_exec.runtime.group_cancels import GroupCancels
 from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.order_groups import EpochGroups
 
@@ -45,12 +46,14 @@ Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
 class MonitoredExchange:
     """An exchange (`core.exchange_port.Exchange`) that passes every call to the inner one, but a place or an amend that
     `may_write` does not let out. It is not asked about a renewal, which makes nothing possible that was not. With
-    `groups` every place is in an order group, or is not sent."""
+    `groups` every place is in an order group, or is not sent; with `group_cancels` listings tell which orders ended by
+    it."""
 
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health
         self.may_write: Callable[[], bool] = lambda: True
         self.groups: EpochGroups | None = None
+        self.group_cancels: GroupCancels | None = None
 
     async def fetch_market_terms(self, ticker: str) -> MarketTerms:
         return await self._observe_read(self._inner.fetch_market_terms(ticker))
@@ -61,7 +64,9 @@ class MonitoredExchange:
     async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
-        return await self._observe_read(self._inner.fetch_orders(ticker, since_us=since_us, resting=resting), "orders")
+        asked = self._inner.fetch_orders(ticker, since_us=since_us, resting=resting)
+        listing = await self._observe_read(asked, "orders")
+        return listing if self.group_cancels is None else self.group_cancels.explain_listing(listing)
 
     async def fetch_fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None

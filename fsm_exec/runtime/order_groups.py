@@ -32,7 +32,7 @@ REFUSAL_WORD: Final = "order_group"  # in every code that is about the group of 
 class EpochGroups:
     """`shard_of` returns the shard of a market; `on_blocked` is called with the reason when a group takes no more, and
     `on_fenced` with who leads, if somebody does when a group is to be used again, `on_made` with each new group once it
-    is durable."""
+    is durable, and `on_reset` with the id of each that takes orders again."""
 
     def __init__(
         self,
@@ -43,10 +43,11 @@ class EpochGroups:
         on_blocked: Callable[[str], None],
         on_fenced: Callable[[Leader], None],
         on_made: Callable[[EpochGroup], None],
+        on_reset: Callable[[str], None],
     ) -> None:
         self._setup, self._wall, self._log = setup, wall, log
         self._shard_of, self._on_blocked, self._on_fenced = shard_of, on_blocked, on_fenced
-        self._on_made = on_made
+        self._on_made, self._on_reset = on_made, on_reset
         self._groups: dict[int, EpochGroup] = {}  # by shard, usable ones
         self._taken_out: dict[int, EpochGroup] = {}  # those that took no more; to be reset on a person's word
         self._missing: dict[int, tuple[int, str]] = {}  # since when a shard has none, and why
@@ -77,6 +78,10 @@ class EpochGroups:
         """Take in the answer to a place: a refusal because of the group stops all of them."""
         if isinstance(answer, Refused | Unknown) and REFUSAL_WORD in (answer.code or "").lower():
             self.block(f"the exchange takes no order of our order group any more: {answer.code}")
+
+    def uses(self, group_id: str) -> bool:
+        """Return whether new orders are placed in a group."""
+        return any(group.group_id == group_id for group in self._groups.values())
 
     def block(self, why: str) -> None:
         """Place nothing more until `unblock`."""
@@ -184,6 +189,7 @@ class EpochGroups:
             return str(answer)
         leader = await self._leader()
         if leader is None:
+            self._on_reset(group.group_id)
             return group
         # Somebody took over while it was reset: it is triggered again, by us.
         await self._setup.groups.trigger(group.group_id, exchange_index=group.exchange_index)

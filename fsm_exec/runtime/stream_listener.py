@@ -22,6 +22,7 @@ from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.group_cancels import GroupCancels
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.stream_state import StreamState
 
@@ -53,7 +54,8 @@ class FactSink(Protocol):
 
 class EngineStreamListener:
     """`names` map orders to executions, `facts` takes the events; `stream` and `feeds` take the rest.
-    `take_foreign_fill` is called with fills of orders that are not known as ours."""
+    `take_foreign_fill` is called with fills of orders that are not known as ours. With a fence there are
+    `group_cancels`, and `on_group` is called with what became of an order group, by its id."""
 
     def __init__(
         self,
@@ -67,6 +69,8 @@ class EngineStreamListener:
     ) -> None:
         self.names = names
         self._take_foreign_fill = take_foreign_fill
+        self.group_cancels: GroupCancels | None = None
+        self.on_group: Callable[[str, str], None] | None = None
         self._stream, self._feeds, self._facts, self._wall, self._log = stream, feeds, facts, wall, log
 
     def connected(self) -> None:
@@ -140,4 +144,22 @@ class EngineStreamListener:
         owner = self.names.owner_of(report.client_order_id)
         if owner is not None and not self._facts.is_in_other_market(owner, report.client_order_id, report):
             self.names.learn(report.client_order_id, report.order_id)
-            self._facts.deliver(owner, order_event(report, self._wall.now_us(), looked_up=looked_up))
+
+            def pass_on(report: OrderReport) -> None:
+                self._facts.deliver(owner, order_event(report, self._wall.now_us(), looked_up=looked_up))
+
+            cancels = self.group_cancels
+            if cancels is None:
+                pass_on(report)
+            elif self._is_asked_for(owner, report) or not cancels.keep_back(report, pass_on):
+                pass_on(cancels.explain(report))
+
+    def _is_asked_for(self, owner: str, report: OrderReport) -> bool:
+        """Whether we cancel the order ourselves, or know its end already."""
+        execution = self._facts.execution_of(owner)
+        child = None if execution is None else execution.child(report.client_order_id)
+        return child is not None and (not child.is_open or child.state == "cancelling")
+
+    def order_group(self, group_id: str, change: str) -> None:
+        if self.on_group is not None:
+            self.on_group(group_id, change)

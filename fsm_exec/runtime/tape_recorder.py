@@ -268,7 +268,7 @@ class _PassingOn:
         self.market_status = inner.market_status
         self.market_grid, self.market_fees = inner.market_grid, inner.market_fees
         self.fill = inner.fill
-        self.order = inner.order
+        self.order, self.order_group = inner.order, inner.order_group
 
     def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
         self._inner.book_snapshot(ticker, yes, no, at_us)

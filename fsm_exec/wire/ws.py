@@ -94,7 +94,15 @@ class UserOrder(msgspec.Struct, kw_only=True):
     last_updated_ts_ms: int | None = None
     last_update_reason: str | None = None
     subaccount_number: int | None = None
+    order_group_id: str | None = None
     expiration_ts_ms: object = None
+
+
+class GroupUpdate(msgspec.Struct, kw_only=True):
+    """An order group of the account was created, triggered, reset, deleted, or has another limit: `event_type`."""
+
+    event_type: str
+    order_group_id: str
 
 
 class MarketLifecycle(msgspec.Struct, kw_only=True):
@@ -144,6 +152,7 @@ Message: TypeAlias = (
     | EventFeeUpdate
     | Fill
     | UserOrder
+    | GroupUpdate
     | Subscribed
     | StreamError
     | Ok
@@ -158,12 +167,13 @@ _MESSAGES: dict[str, type[Any]] = {
     "event_fee_update": EventFeeUpdate,
     "fill": Fill,
     "user_order": UserOrder,
+    "order_group_updates": GroupUpdate,
     "subscribed": Subscribed,
     "error": StreamError,
 }
 
 FRAME_TYPES = frozenset(
-    {*_MESSAGES, "ok", "unsubscribed", "ticker", "market_position", "order_group_updates"}
+    {*_MESSAGES, "ok", "unsubscribed", "ticker", "market_position"}
     | {"event_lifecycle", "multivariate_market_lifecycle"}
 )
 """All that a frame may be (wire/README.md 10.3 and 10.4), also those that this engine does not read."""

@@ -47,6 +47,7 @@ class Watcher:
         self.trades: list[tuple[Outcome, PriceE4, CountE2]] = []
         self.fills: list[FillReport] = []
         self.orders: list[OrderReport] = []
+        self.groups: list[tuple[str, str]] = []
         self.statuses: dict[str, MarketStatus] = {}
         self.market_told = trio.Event()  # of the next word about a market
         self.grids: dict[str, PriceGrid] = {}
@@ -99,6 +100,9 @@ class Watcher:
 
     def order(self, report: OrderReport) -> None:
         self.orders.append(report)
+
+    def order_group(self, group_id: str, change: str) -> None:
+        self.groups.append((group_id, change))
 
     def heard(self) -> None:
         # Called before the frame is told: the waiter looks again after the reader's next step.
@@ -179,8 +183,9 @@ class Stage:
         )
         return msgspec.structs.replace(order, **changes)
 
-    def now_or_never(self, outcome: Outcome, price: str, count: str) -> PlaceOrder:
-        return self.order(outcome, price, count, time_in_force="immediate_or_cancel", expiration_s=None)
+    def now_or_never(self, outcome: Outcome, price: str, count: str, **changes: object) -> PlaceOrder:
+        now = {"time_in_force": "immediate_or_cancel", "expiration_s": None}
+        return self.order(outcome, price, count, **now, **changes)
 
     async def rest_book(self) -> Book:
         """The public order book as REST shows it."""

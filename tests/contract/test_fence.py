@@ -19,10 +19,12 @@ from fsm_exec.core.leadership_port import Leader, LeadershipUnknown
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import Placed, PlaceOrder
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, parse_count, parse_price
+from fsm_exec.kalshi import subscriptions
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.matching_engine.orders import Order
 from fsm_exec.paper.server.hosting import MemoryHost
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
+from fsm_exec.paper.venue import order_group_requests
 from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
@@ -174,6 +176,21 @@ async def submit(session: Session, *, contracts: CountE2 = TARGET) -> str:
     )
 
 
+def reason_of(session: Session, name: str) -> str | None:
+    """Return why an execution ends, which may still wait for its deadline's book."""
+    execution = session.engine.dispatch.execution_of(name)
+    assert execution is not None
+    return execution.reason
+
+
+@pytest.fixture(params=[True, False], ids=["told", "not-told"])
+def is_told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the exchange has the channel by which it tells of order groups; else it refuses the subscription."""
+    if not request.param:
+        monkeypatch.setattr(subscriptions, "GROUP_CHANNEL", "order_groups_of_tomorrow")
+    return bool(request.param)
+
+
 def play(directory: Path, acts: Callable[[Stage], Awaitable[None]]) -> None:
     """Run `acts` on a stage of its own, in virtual time."""
 
@@ -245,8 +262,9 @@ def test_a_group_without_orders_is_deleted_after_the_next_start(tmp_path: Path) 
     play(tmp_path, acts)
 
 
-def test_a_successor_ends_the_orders_of_an_engine_that_lives(tmp_path: Path) -> None:
-    """What rested is gone, what was bought counts, the rest is bought by the successor alone; the other one stops."""
+def test_a_successor_ends_the_orders_of_an_engine_that_lives(tmp_path: Path, is_told: bool) -> None:
+    """What rested is gone, what was bought counts, the rest is bought by the successor alone; the other one stops, at
+    once where the exchange tells of its group."""
 
     async def acts(stage: Stage) -> None:
         async with AsyncExitStack() as zombies:
@@ -265,7 +283,11 @@ def test_a_successor_ends_the_orders_of_an_engine_that_lives(tmp_path: Path) -> 
                 name = f"fx{second.store.instance}-e000001-"
                 assert new.client_order_id.startswith(name), new.client_order_id
                 with trio.fail_after(120):
-                    await submit_refused(first)
+                    if not is_told:
+                        await submit(first)
+                    with pytest.raises(Fenced, match="b has taken over, in term 2"):
+                        await first.engine.wait_idle()
+                assert len(stage.orders()) == 2
                 await stage.sell(6)
                 await trio.sleep(5)
                 assert second.engine.ended["e000001"].execution.reason == "completed"
@@ -273,13 +295,6 @@ def test_a_successor_ends_the_orders_of_an_engine_that_lives(tmp_path: Path) -> 
             assert states_in(stage.path("b")) == ["fenced", "open"]
 
     play(tmp_path, acts)
-
-
-async def submit_refused(session: Session) -> None:
-    """Submit to an engine that was fenced without knowing it: it stops, and nothing of it is at the exchange."""
-    await submit(session)
-    with pytest.raises(Fenced, match="b has taken over, in term 2"):
-        await session.engine.wait_idle()
 
 
 @pytest.mark.parametrize("knows", ["database", "record", "orders"])
@@ -353,25 +368,28 @@ def test_a_takeover_that_dies_is_repeated_by_the_next_start(tmp_path: Path) -> N
     play(tmp_path, acts)
 
 
-def test_too_much_filled_at_once_halts_until_a_person_says_so(tmp_path: Path) -> None:
-    """The exchange ends everything; the engine finds out, halts, and resets its group when it is resumed."""
+def test_too_much_filled_at_once_halts_until_a_person_says_so(tmp_path: Path, is_told: bool) -> None:
+    """The exchange ends everything; the engine hears of it, or finds out at the next order, halts, and resets its group
+    when it is resumed. Where it is told, what was at work ends by the halt and not as if somebody had cancelled."""
 
     async def acts(stage: Stage) -> None:
         async with stage.engine("a", contracts=5) as session:
-            await submit(session)
-            await submit(session)
+            names = [await submit(session), await submit(session)]
             await trio.sleep(1)
             await stage.sell(6)
             await trio.sleep(1)
             assert stage.resting() == []
             with trio.fail_after(60):
-                await submit(session)
+                if not is_told:
+                    await submit(session)
                 while session.engine.state != "halted":  # noqa: ASYNC110 - no event marks it
                     await trio.sleep(0.5)
             assert "contracts_in_15_s" in (session.engine.why_halted or "")
             assert await session.store.load_halted_at() is not None
             assert any("order group" in why for why in session.engine.status().why_degraded)
             await session.engine.wait_idle()
+            reasons = [session.engine.ended[name].execution.reason for name in names]
+            assert reasons == ["halt" if is_told else "external"] * 2
             await trio.sleep(30)
             assert stage.resting() == []
             session.engine.resume()
@@ -420,5 +438,47 @@ def test_two_copies_give_no_id_and_no_name_twice(tmp_path: Path) -> None:
         assert names[0] == "e000002"
         assert len(set(names)) == 3
         assert len({one.client_order_id for one in stage.orders()}) == len(stage.orders())
+
+    play(tmp_path, acts)
+
+
+@pytest.mark.parametrize("told_s", [0.5, None], ids=["the-trigger-comes-later", "cancelled-by-hand"])
+def test_why_an_order_ended_is_waited_for(tmp_path: Path, told_s: float | None) -> None:
+    """A trigger that is told after the order's end is the reason for it; an end without one is the owner's doing."""
+
+    async def acts(stage: Stage) -> None:
+        async with stage.engine("a") as session:
+            name = await submit(session)
+            await trio.sleep(1)
+            (order,) = stage.resting()
+            stage.paper.exchange.cancel(order, None)
+            if told_s is not None:
+                await trio.sleep(told_s)
+                stage.paper.exchange.trigger_group(stage.paper.exchange.groups[order.group_id or ""])
+            await trio.sleep(10)
+            assert reason_of(session, name) == ("external" if told_s is None else "halt")
+            assert session.engine.state == ("running" if told_s is None else "halted")
+
+    play(tmp_path, acts)
+
+
+def test_a_group_that_is_deleted_is_made_anew_at_once(tmp_path: Path) -> None:
+    """Who deletes it cancels its orders by hand; the next order is placed without being refused first."""
+
+    async def acts(stage: Stage) -> None:
+        async with stage.engine("a") as session:
+            name = await submit(session)
+            await trio.sleep(1)
+            (order,) = stage.resting()
+            assert isinstance(order.group_id, str)
+            deleted = order_group_requests.delete
+            deleted(stage.paper.exchange, stage.account, order.group_id)  # type: ignore[arg-type]
+            await trio.sleep(5)
+            assert reason_of(session, name) == "external"
+            assert session.engine.state == "running"
+            (anew,) = stage.paper.exchange.groups
+            await submit(session)
+            await trio.sleep(1)
+            assert [one.group_id for one in stage.resting()] == [anew]
 
     play(tmp_path, acts)

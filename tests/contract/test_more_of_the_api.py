@@ -177,6 +177,28 @@ async def test_a_group_lives_and_cancels_its_orders(stage: Stage) -> None:
         assert await client.groups.fetch_all() == ()
 
 
+async def test_what_becomes_of_a_group_is_told(stage: Stage) -> None:
+    """Made, limited, triggered, reset, triggered by its limit, deleted; each order that it ended names its group and no
+    reason. Another member's group is not told."""
+    async with stage.client() as other, stage.client() as client, stage.watched(client) as watcher:
+        groups, about = client.groups, parse_count("1.00")
+        assert isinstance(await other.groups.create(about), GroupCreated)
+        made = await groups.create(parse_count("500.00"))
+        assert isinstance(made, GroupCreated)
+        name = made.group_id
+        rests = await placed(client, stage.order("yes", "0.4300", "1.00", order_group_id=name))
+        assert await groups.set_limit(name, about) == GroupChanged(name)
+        assert await groups.trigger(name) == GroupChanged(name)
+        assert await groups.reset(name) == GroupChanged(name)
+        await placed(client, stage.now_or_never("yes", "0.5200", "1.00", order_group_id=name))
+        assert await groups.delete(name) == GroupChanged(name)
+        await watcher.until(lambda: len(watcher.groups) == 6)
+        changes = ["created", "limit_updated", "triggered", "reset", "triggered", "deleted"]
+        assert watcher.groups == [(name, change) for change in changes]
+        (ended,) = [one for one in watcher.orders if (one.order_id, one.status) == (rests.order_id, "canceled")]
+        assert (ended.group_id, ended.reason) == (name, None)
+
+
 async def test_books_of_both_calls_agree(stage: Stage) -> None:
     """One book at a time, or several, whole or cut to the best levels."""
     open_other_market(stage)

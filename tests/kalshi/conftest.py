@@ -163,6 +163,9 @@ class Listener:
     def order(self, report: OrderReport) -> None:
         self.told.append(("order", report))
 
+    def order_group(self, group_id: str, change: str) -> None:
+        self.told.append(("order_group", group_id, change))
+
     def heard(self) -> None:
         self.heard_count += 1
 
@@ -199,10 +202,10 @@ class Peer:
         await self.socket.send_message(text)
 
     async def accept_subscriptions(self) -> None:
-        """Acknowledge all: sids 1 fill, 2 user_orders, 3 orderbook_delta, 4 trade, 5 market_lifecycle_v2 (3 where no
-        market is wanted)."""
+        """Acknowledge all: sids 1 fill, 2 user_orders, 3 orderbook_delta, 4 trade, 5 market_lifecycle_v2, 6
+        order_group_updates (3 and 4 where no market is wanted)."""
         sid, channel = 0, ""
-        while channel != "market_lifecycle_v2":
+        while channel != "order_group_updates":
             command = await self.command()
             for channel in command["params"]["channels"]:
                 sid += 1

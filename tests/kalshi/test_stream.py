@@ -56,7 +56,9 @@ ORDER: dict[str, Any] = {
     "created_ts_ms": 1_790_856_000_120,
     "last_updated_ts_ms": 1_790_856_000_125,
     "last_update_reason": "Trade",
+    "order_group_id": "g-1",
 }
+GROUP = {"event_type": "triggered", "order_group_id": "g-1", "ts_ms": 1_790_856_000_123, "said_tomorrow": [1]}
 TRADE: dict[str, Any] = {
     "trade_id": "t-1",
     "market_ticker": A,
@@ -118,7 +120,7 @@ async def test_without_markets_only_the_account_is_heard(
 async def test_frames_become_facts(
     kit: Kit, server: StreamServer, listener: Listener, autojump_clock: MockClock
 ) -> None:
-    """Snapshot, change, trade, fill and order arrive in our units and our outcome, in order."""
+    """Snapshot, change, trade, fill, order and order group arrive in our units and our outcome, in order."""
     async with running(kit, server, listener):
         peer = await server.next()
         await peer.accept_subscriptions()
@@ -127,6 +129,7 @@ async def test_frames_become_facts(
         await peer.send({"type": "trade", "sid": 4, "seq": 1, "msg": TRADE})
         await peer.send({"type": "fill", "sid": 1, "msg": FILL})
         await peer.send({"type": "user_order", "sid": 2, "msg": ORDER})
+        await peer.send({"type": "order_group_updates", "sid": 6, "seq": 1, "new": 1, "msg": GROUP})
         await settled()
     assert listener.told[:4] == [
         ("connected",),
@@ -139,7 +142,8 @@ async def test_frames_become_facts(
     assert (fill.outcome, fill.price_e4, fill.count_e2, fill.fee_e6) == ("no", 3_000, 100, 17_500)
     assert (order.status, order.outcome, order.price_e4, order.reason) == ("executed", "yes", 5_200, "Trade")
     assert order.at_us == 1_790_856_000_125_000
-    assert listener.heard_count == 10
+    assert (order.group_id, listener.told[6]) == ("g-1", ("order_group", "g-1", "triggered"))
+    assert listener.heard_count == 12
 
 
 async def test_a_gap_asks_for_snapshots_of_its_sid(
@@ -374,10 +378,39 @@ async def test_subscriptions_never_acknowledged_end_the_connection(
     """A connection that answers pings but no subscription is of no use."""
     async with running(kit, server, listener, A):
         peer = await server.next()
-        await peer.command()
-        await peer.command()
+        for _ in range(4):
+            await peer.command()
         await server.next()
         assert "not acknowledged" in listener.told[1][1]
+
+
+@pytest.mark.parametrize("refusal", [{"code": 8, "msg": "Unknown channel name"}, {"code": 10, "msg": "no"}, None])
+@pytest.mark.parametrize("channel", ["market_lifecycle_v2", "order_group_updates"])
+async def test_the_stream_lives_without_a_channel_it_can_do_without(
+    kit: Kit,
+    server: StreamServer,
+    listener: Listener,
+    autojump_clock: MockClock,
+    channel: str,
+    refusal: dict[str, Any] | None,
+) -> None:
+    """An exchange that refuses it, in whatever words, or does not answer costs us that channel and not the
+    connection."""
+    async with running(kit, server, listener, A):
+        peer = await server.next()
+        for _ in range(4):
+            command = await peer.command()
+            for sid, name in enumerate(command["params"]["channels"], 10 * command["id"]):
+                if name != channel:
+                    answer = {"type": "subscribed", "id": command["id"], "msg": {"channel": name, "sid": sid}}
+                    await peer.send(answer)
+                elif refusal is not None:
+                    await peer.send({"type": "error", "id": command["id"], "msg": refusal})
+        await trio.sleep(10 * PATIENCE_S)
+        await peer.send({"type": "fill", "sid": 10, "msg": FILL})
+        await settled()
+        assert listener.kinds() == ["connected", "fill"]
+        assert len(server.dialled_at_s) == 1
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,7 @@ async def test_changes_before_the_answer_are_made_up_for(
         subscribe = await peer.command()
         assert subscribe["params"]["market_tickers"] == [A]
         await peer.command()  # the lives of all markets
+        await peer.command()  # the order groups
         stream.watch(B)
         stream.unwatch(A)
         await settled()
@@ -176,8 +177,8 @@ async def test_a_first_market_subscribes(
     stream = kit.stream(server)
     async with running(stream, listener):
         peer = await server.next()
-        await peer.command()
-        await peer.command()
+        for _ in range(3):
+            await peer.command()
         stream.watch(A)
         command = await peer.command()
         assert command["cmd"] == "subscribe"

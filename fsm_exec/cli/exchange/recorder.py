@@ -183,5 +183,8 @@ class Recorder:
     def order(self, report: OrderReport) -> None:
         """Not recorded: it is the account's."""
 
+    def order_group(self, group_id: str, change: str) -> None:
+        """Not recorded: it is the account's."""
+
     def heard(self) -> None:
         """A recording shows by its times when nothing came."""

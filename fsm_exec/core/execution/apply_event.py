@@ -21,6 +21,7 @@ from fsm_exec.core.errors import IllegalEvent, Implausible, LocalError
 from fsm_exec.core.execution.corrections import apply_proof
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import (
+    GROUP_CANCEL,
     QUARANTINE_CANCEL,
     AmendAnswered,
     AmendRefused,
@@ -104,7 +105,7 @@ CANCEL_ENDS: dict[str, Reason] = {
 }
 """Why the exchange cancelled one of our orders unasked, where that ends the execution."""
 
-CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", CROSS, FENCE_CANCEL})
+CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", CROSS, FENCE_CANCEL, GROUP_CANCEL})
 """The same, where the next decision may place again."""
 
 Refusal: TypeAlias = OrderAccepted | OrderRefused | PlaceUnconfirmed | AmendRefused | OrderReported
@@ -590,7 +591,7 @@ def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> N
     expiration_s = _earliest_expiration_s(child)
     has_expired = expiration_s is not None and event.at_us >= expiration_s * US_PER_S
     if event.cause in CANCEL_GOES_ON:
-        if event.cause not in ("HaltCancel", FENCE_CANCEL):
+        if event.cause not in ("HaltCancel", FENCE_CANCEL, GROUP_CANCEL):
             _count_refusal(draft, event.cause, event)
     elif event.cause == "ExpiryCancel" or (event.cause is None and has_expired):
         # Before its execution is over an order ends by itself only because nobody put that off: it is placed again.

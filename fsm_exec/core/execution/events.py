@@ -42,6 +42,10 @@ QUARANTINE_CANCEL = "QuarantineCancel"
 """The cause in a statement about an order whose execution was quarantined, and is taken up again. Its orders were to be
 cancelled then, without a decision in its journal, and such a cancel may still arrive: its end is our own doing."""
 
+GROUP_CANCEL = "GroupCancel"
+"""The cause in a statement about an order whose order group was triggered, which ends all orders of the group: by its
+limit, or because another engine takes over. The exchange gives no reason for it."""
+
 
 def tag_of(struct: msgspec.Struct) -> str:
     """The name of a struct's kind on disk: its tag; that of its class if it has none."""
