@@ -20,7 +20,7 @@ import click
 from fsm_exec.cli.command_list import COMMANDS, GROUPS
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from fsm_exec.cli.output import say
-from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, first_of
+from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, VenueRefused, first_of
 from fsm_exec.core.text import one_line, suggestion
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _NO_CHOICE = re.compile(r"'(.*?)' is not one of ", re.DOTALL)  # how click says it
 OF_THE_MACHINE: Final = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
+REFUSES_THE_KEY: Final = (401, 403)
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
 
 
@@ -170,7 +171,9 @@ def _usage_code(error: BaseException) -> int:
 
 def _message_of(error: BaseException) -> str:
     remedy = ""
-    if isinstance(error, SaveRefused):
+    if isinstance(error, VenueRefused) and error.status in REFUSES_THE_KEY:
+        remedy = "; see which it is, the key, its environment or this machine's clock: fsm-exec doctor"
+    elif isinstance(error, SaveRefused):
         remedy = "; the database took no row of it: let no other process use the same --db"
     elif isinstance(error, DatabaseLost):
         remedy = (

@@ -15,8 +15,15 @@ def describe_error(error: BaseException) -> str:
     for _ in range(CAUSES_MAX):
         if cause is None:
             break
-        reason = one_line(str(cause))
+        reason = _reason_of(cause)
         if reason and reason not in words:
             words += f": {reason}"
         cause = cause.__cause__ or cause.__context__
     return words[:TEXT_MAX]
+
+
+def _reason_of(cause: BaseException) -> str:
+    """Return what an error says; of several that came together (one of each address that was tried) what they say."""
+    if isinstance(cause, BaseExceptionGroup):
+        return ", ".join(dict.fromkeys(_reason_of(one) for one in cause.exceptions))
+    return one_line(getattr(cause, "strerror", None) or str(cause))

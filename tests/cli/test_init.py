@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -122,6 +123,24 @@ def test_what_is_missing_or_contradicts_is_said(tmp_path: Path, arguments: tuple
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert said in done.stderr
     assert not config.parent.exists()
+
+
+def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
+    """It is not taken for one that is there already."""
+    done = run(tmp_path, "init", "--paper", "--yes", "--config", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"is a directory; give the path of a file, as {tmp_path / 'config.toml'}" in done.stderr
+
+
+def test_a_port_that_is_taken_is_said_in_the_words_of_init(tmp_path: Path) -> None:
+    """No advice that init cannot follow: it has no free port of its own choice."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = ("--paper-port", str(taken.getsockname()[1]), "--paper-ws-port", str(free_port()))
+        done = run(tmp_path, "init", "--paper", "--yes", *ports, "--config", tmp_path / "config.toml")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert f"--paper-port {ports[1]}" in done.stderr
+    assert done.stderr.endswith("in use already; give another port\n")
+    assert not (tmp_path / "config.toml").exists()
 
 
 def test_a_paper_exchange_is_set_up_with_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

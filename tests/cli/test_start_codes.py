@@ -10,6 +10,7 @@ import pytest
 
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_USAGE
 from fsm_exec.cli.setup.systemd import DAEMON, unit_text
+from tests.cli.daemons import refused
 from tests.cli.exchange import Site, site
 from tests.cli.invoking import invoke
 
@@ -80,6 +81,16 @@ async def test_a_port_that_is_taken_is_tried_again(tmp_path: Path, monkeypatch: 
             code, said = await started(at, *words)
     assert code == EXIT_FAILED
     assert "in use already" in said
+
+
+async def test_a_key_that_is_refused_at_the_start_is_tried_again(tmp_path: Path) -> None:
+    """It may be this machine's clock, not set yet: a failure, whose line says what tells which it is."""
+    async with site(tmp_path) as at:
+        at.write_config(api_key_id="00000000-0000-0000-0000-000000000000")
+        code, said = await refused(at, "--config", at.config, "--db", tmp_path / "engine.sqlite")
+    assert code == EXIT_FAILED
+    assert "the exchange answered 401" in said
+    assert said.endswith("this machine's clock: fsm-exec doctor\n")
 
 
 @pytest.mark.parametrize("spoil", [wrong_config, open_key])

@@ -86,6 +86,8 @@ def init(
     """Set a daemon up: configuration, key and, where wanted, units; then look at it all."""
     units = cast("Manager | None", systemd)
     path = Path(os.path.abspath(user_config_directory() / FILE_NAME if config is None else config))
+    if path.is_dir():
+        raise UserError(f"configuration {path}: is a directory; give the path of a file, as {path / FILE_NAME}")
     if os.path.lexists(path):
         _set_up_around(path, units)
         return

@@ -38,6 +38,7 @@ def serve_paper(key: Path, port: int, ws_port: int) -> Iterator[PaperReady]:
         if not line:
             _, said = process.communicate()
             why = said.strip().removeprefix("fsm-exec: ").replace("--ws-port", "--paper-ws-port")
+            why = why.replace(", or none for a free one", "")  # the configuration names both
             raise UserError(why.replace("--port", "--paper-port") or "the paper exchange ended without a word")
         yield msgspec.json.decode(line, type=PaperReady)
     finally:

@@ -123,11 +123,17 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     message: str
 
+    def __str__(self) -> str:
+        return f"refused, {self.code}: {self.message}"
+
 
 class NotSent(msgspec.Struct, frozen=True, kw_only=True):
     """Proven: never handed to the socket."""
 
     why: str
+
+    def __str__(self) -> str:
+        return f"not sent: {self.why}"
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +144,9 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     exists: bool = False
     code: str | None = None
     message: str = ""
+
+    def __str__(self) -> str:
+        return f"unknown whether it was done: {self.why}"
 
 
 PlaceAnswer: TypeAlias = Placed | Refused | NotSent | Unknown
