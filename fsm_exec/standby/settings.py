@@ -12,12 +12,13 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.standby.lease_record import LEASE_S
 from fsm_exec.standby.places.file_place import FilePlace
 from fsm_exec.standby.places.place import Place
+from fsm_exec.standby.places.s3_url import SCHEME, read_address
 
 
 class StandbySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`lease`: where the lease record is, the URL of a directory that both hosts see; empty: there is no other engine.
-    `lease_s`: after so many seconds without a renewal a standby may take over. `replica`: where Litestream stores the
-    database, as Litestream writes it."""
+    """`lease`: where the lease record is, the URL of a directory that both hosts see, or of a bucket; empty: there is
+    no other engine. `lease_s`: after so many seconds without a renewal a standby may take over. `replica`: where
+    Litestream stores the database, as Litestream writes it."""
 
     lease: str = ""
     lease_s: Annotated[int, msgspec.Meta(ge=2, le=3_600)] = LEASE_S
@@ -26,15 +27,31 @@ class StandbySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 def open_place(url: str) -> Place:
     """Return the place of a URL. Raises UserError, and PlaceUnreachable for one that is not there."""
-    return FilePlace(lease_directory(url))
+    directory = lease_directory(url)
+    return _open_bucket(url) if directory is None else FilePlace(directory)
 
 
-def lease_directory(url: str) -> Path:
-    """Return the directory that a URL names. Raises UserError."""
+def lease_directory(url: str) -> Path | None:
+    """Return the directory that a URL names; None: it names a bucket. Raises UserError."""
     parts = urlsplit(url)
+    if parts.scheme == SCHEME:
+        read_address(url)
+        return None
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return Path(unquote(parts.path))
-    raise UserError(f"lease {url!r} is no place for a lease record; give file:///DIRECTORY, one that both hosts see")
+    raise UserError(
+        f"lease {url!r} is no place for a lease record; give file:///DIRECTORY, one that both hosts see, or "
+        "s3://BUCKET/PREFIX"
+    )
+
+
+def _open_bucket(url: str) -> Place:
+    address = read_address(url)
+    try:
+        from fsm_exec.standby.places.s3_place import S3Place
+    except ModuleNotFoundError:
+        raise UserError(f"lease {url!r} needs a library; run: pip install 'fsm-exec[s3]'") from None
+    return S3Place(address)
 
 
 def source_url(wanted: str) -> str:

@@ -22,17 +22,22 @@ from fsm_exec.standby.litestream import Litestream
 from fsm_exec.standby.places.file_place import LOCK_NAME, FilePlace
 from fsm_exec.standby.places.memory_place import MemoryPlace
 from fsm_exec.standby.places.place import Place, PlaceChanged, PlaceUnreachable, Stored
+from fsm_exec.standby.settings import open_place
 
 LOG = structlog.wrap_logger(structlog.ReturnLogger(), processors=[])
 OpenPlace = Callable[[], Place]
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> OpenPlace:
     """Opens the same place for one host after the other."""
     if request.param == "memory":
         place = MemoryPlace()
         return lambda: place
+    if request.param == "s3":
+        request.getfixturevalue("s3_environment")
+        url = request.getfixturevalue("store").url(f"lease/{tmp_path.name}")
+        return lambda: open_place(url)
     return lambda: FilePlace(tmp_path)
 
 

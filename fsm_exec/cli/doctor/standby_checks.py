@@ -52,14 +52,22 @@ async def _check_writes(place: Place) -> Check:
     name = f"doctor-{secrets.token_hex(8)}"
     try:
         tag = await place.save(name, b"1", None)
-        try:
-            await place.save(name, b"2", None)
-        except PlaceChanged:
-            await place.save(name, b"3", tag)
-            return Check("lease", "ok", f"{place.url} is reachable, and a write over another state is refused")
-        return Check("lease", "fail", f"{place.url} takes a write over another state; use another place")
+        if await _takes_write(place, name, b"2", None):
+            return Check("lease", "fail", f"{place.url} takes a write over what is there; use another place")
+        await place.save(name, b"3", tag)
+        if await _takes_write(place, name, b"4", tag):
+            return Check("lease", "fail", f"{place.url} takes a write over another state; use another place")
+        return Check("lease", "ok", f"{place.url} is reachable, and a write over another state is refused")
     finally:
         await place.delete(name)
+
+
+async def _takes_write(place: Place, name: str, content: bytes, over: str | None) -> bool:
+    try:
+        await place.save(name, content, over)
+    except PlaceChanged:
+        return False
+    return True
 
 
 def _check_leader(loaded: LoadedConfig, record: LeaseRecord | None) -> list[Check]:

@@ -174,7 +174,8 @@ def _say_what_next(path: Path, made: Config, served: list[str] | None, systemd: 
     """Write the units if they are wanted, and say which commands come next."""
     if systemd is not None:
         lease = made.standby.lease
-        written = [lease_directory(lease)] if lease else []
+        shared = lease_directory(lease) if lease else None
+        written = [] if shared is None else [shared]
         places, commands = save_units(systemd, path, made.environment, served, written)
         say("\n".join(f"unit: {place}" for place in places.values()))
     else:

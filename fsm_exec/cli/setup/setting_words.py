@@ -82,7 +82,9 @@ SETTINGS: Final = {
     "tapes.max_mb": Words("of all together; the oldest go first"),
     "tapes.keep_days": Words("then they are deleted"),
     "archive.after_days": Words("after an execution's end", "90"),
-    "standby.lease": Words("a directory that both hosts see; without it there is no other host", '"file:///mnt/pair"'),
+    "standby.lease": Words(
+        "what both hosts see, or s3://BUCKET/PREFIX; without it there is no other host", '"file:///mnt/pair"'
+    ),
     "standby.lease_s": Words("without a sign of life for so long, the standby takes over"),
     "standby.replica": Words("what Litestream writes and the standby follows", '"file:///mnt/pair/replica"'),
     "log.max_mb": Words("a larger file is renamed and a new one begun"),

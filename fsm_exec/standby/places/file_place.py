@@ -1,9 +1,7 @@
 """A place in a directory that both hosts see: a share, or a disk that is attached to both.
 
 A write is made under the kernel's lock of one file there, and by renaming a whole file into its place: what stands
-under a name is always whole. A share whose server is gone may hang for minutes, so every call has a thread of its own
-and a limit. A write whose caller gave up may still be done later; it is conditional, so it does no harm then. Threads
-that hang are a few of the place's own: they must not use up those that the rest of the process needs.
+under a name is always whole.
 """
 
 from __future__ import annotations
@@ -18,13 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-import trio
-
 from fsm_exec.owner_only import OWNER_ONLY
 from fsm_exec.standby.places.place import PlaceChanged, PlaceUnreachable, Stored
+from fsm_exec.standby.places.threads import PlaceThreads
 
-ANSWER_WITHIN_S: Final = 5.0
-THREADS_MAX: Final = 8
 LOCK_NAME: Final = ".lock"
 HIDDEN: Final = "."  # of names: what is being written here, and what a share keeps there for itself
 TEMPORARY: Final = f"{HIDDEN}new-"
@@ -42,7 +37,7 @@ class FilePlace:
                 f"the lease's directory {directory} is not there; mount the share, or make the directory on it"
             )
         self._directory = directory
-        self._threads = trio.CapacityLimiter(THREADS_MAX)
+        self._threads = PlaceThreads(str(directory))
 
     @property
     def url(self) -> str:
@@ -95,10 +90,7 @@ class FilePlace:
     async def _run(self, work: Callable[[], T]) -> T:
         """Do `work` in a thread. Raises PlaceUnreachable."""
         try:
-            with trio.fail_after(ANSWER_WITHIN_S):
-                return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
-        except trio.TooSlowError:
-            raise PlaceUnreachable(f"{self._directory} did not answer within {ANSWER_WITHIN_S:g} s") from None
+            return await self._threads.run(work)
         except OSError as error:
             words = error.strerror or errno.errorcode.get(error.errno or 0, type(error).__name__)
             raise PlaceUnreachable(f"{error.filename or self._directory} cannot be used: {words}") from error

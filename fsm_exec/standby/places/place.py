@@ -32,7 +32,7 @@ class Place(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it is, as the configuration writes it."""
+        """Where it is, for people."""
         ...
 
     async def load(self, name: str) -> Stored | None:

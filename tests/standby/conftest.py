@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.standby.s3_server import CREDENTIALS, S3Server, s3_server
+
+SET_ELSEWHERE = (
+    "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "LITESTREAM_ACCESS_KEY_ID",
+    "LITESTREAM_SECRET_ACCESS_KEY",
+)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[S3Server]:
+    """An S3 server that all tests of a module use, each with prefixes of its own."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said about a store in the environment of these tests is theirs alone."""
+    for name in SET_ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
