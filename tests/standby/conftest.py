@@ -1,3 +1,5 @@
+"""An S3 server for the tests of a pair, and an environment that says nothing of another one."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
