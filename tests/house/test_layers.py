@@ -61,7 +61,7 @@ def test_who_must_not_know_whom() -> None:
 def test_the_one_door_libraries_have_one_door() -> None:
     """`transitions` in one file of core, aiosqlite and trio_asyncio in one file of store, plotly in one folder, apprise
     in one file of the channels, prometheus_client and opentelemetry each in one of the metrics, Dask in one of the
-    lab."""
+    lab, obstore in one of the places of a pair."""
     (doors,) = [contract for contract in CONTRACTS if contract["name"] == "one door each"]
     assert sorted(doors["ignore_imports"]) == [
         "fsm_exec.channels.apprise_channel -> apprise",
@@ -70,6 +70,7 @@ def test_the_one_door_libraries_have_one_door() -> None:
         "fsm_exec.core.execution.machine -> transitions",
         "fsm_exec.lab.cluster -> distributed",
         "fsm_exec.lab.report.* -> plotly",
+        "fsm_exec.standby.places.s3_place -> obstore",
         "fsm_exec.store.aiosqlite_lane -> aiosqlite",
         "fsm_exec.store.aiosqlite_lane -> trio_asyncio",
     ]

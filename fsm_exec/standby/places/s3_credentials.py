@@ -14,24 +14,30 @@ from configparser import ConfigParser
 from configparser import Error as NoIni
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, NotRequired, TypedDict
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.runtime.clock import system_us
 
-if TYPE_CHECKING:
-    from obstore.store import S3Credential
-
 READ_AGAIN_AFTER_S: Final = 300
 
 
-def find_credentials() -> Callable[[], S3Credential] | None:
+class S3Credentials(TypedDict):
+    """What the library takes. `expires_at`: when it asks again; None: never."""
+
+    access_key_id: str
+    secret_access_key: str
+    token: NotRequired[str | None]
+    expires_at: datetime | None
+
+
+def find_credentials() -> Callable[[], S3Credentials] | None:
     """Return what gives the credentials; None: the library finds them itself. Raises UserError for a file or a profile
     that was named and is not there, or cannot be read."""
     own = os.environ.get("LITESTREAM_ACCESS_KEY_ID"), os.environ.get("LITESTREAM_SECRET_ACCESS_KEY")
     if own[0] and own[1]:
-        given: S3Credential = {"access_key_id": own[0], "secret_access_key": own[1], "expires_at": None}
+        given: S3Credentials = {"access_key_id": own[0], "secret_access_key": own[1], "expires_at": None}
         return lambda: given
     if os.environ.get("AWS_ACCESS_KEY_ID"):
         return None
@@ -43,7 +49,7 @@ def find_credentials() -> Callable[[], S3Credential] | None:
     return lambda: load_credentials(path, profile)
 
 
-def load_credentials(path: Path, profile: str) -> S3Credential:
+def load_credentials(path: Path, profile: str) -> S3Credentials:
     """Load the credentials of a profile. Raises UserError."""
     found = _read_profile(path, profile)
     key, secret = found.get("aws_access_key_id", ""), found.get("aws_secret_access_key", "")
