@@ -28,7 +28,8 @@ from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore
-from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, parse_price
+from fsm_exec.paper.matching_engine.accounts import Position
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.store.maintenance.integrity import check_database
 from fsm_exec.store.maintenance.read_only import open_read_only
@@ -276,3 +277,41 @@ async def test_books_in_memory_are_those_of_the_rows_whatever_comes_first(
             await store.save(replace(save, outcome="no" if fill_id == "f2" else "yes"))
         await ledger.reload_stale(store)
         assert ledger.markets["KXTEST-1"] == holding_of(await store.load_books("KXTEST-1"))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+async def test_average_cost_does_not_depend_on_who_tells_of_a_fill_first(
+    open_store: OpenStore, samples: Samples, order: tuple[int, ...]
+) -> None:
+    """A position that an order turns around, taking at two prices and filled at rest in the same millisecond, then one
+    trade through two orders at rest: the books are the exchange's, in memory and from the rows, whatever the order."""
+    there = Position(count_e2=200, cost_e6=200 * 5_000, traded_e2=200)
+    held = replace(BY_HAND, order_id="o-0", fill_id="t-0", outcome="yes", price_e4=PriceE4(5_000), fee_e6=MoneyE6(0))
+    held = replace(held, count_e2=CountE2(200), traded_at_us=T0_US)
+    # as the exchange does: price, outcome, role, time (a listing has microseconds, a frame milliseconds)
+    booked: list[tuple[str, Outcome, bool, int]] = [
+        ("0.6500", "no", True, 5_400),
+        ("0.6600", "no", True, 5_000),
+        ("0.6700", "no", False, 5_900),
+        ("0.3000", "yes", False, 9_000),
+    ]
+    count = CountE2(150)
+    for price, outcome, _, _ in booked:
+        there.buy(outcome, parse_price(price), count, MoneyE6(0), 0)
+    async with open_store() as store:
+        ledger = Ledger(RiskLimits())
+        await store.save_account_fills([held])
+        ledger.begin(await store.load_account())
+        store.on_saved(ledger.take_save)
+        for nth in order:
+            price, outcome, is_taker, after_us = booked[nth]
+            name, key = f"fxaaaaaaaaaa-e{nth}-1-1", f"o-{nth}-1"
+            one = replace(samples.fill(f"f{nth}", client_order_id=name), order_id=key, is_taker=is_taker, price=price)
+            one = replace(one, quantity="1.50", fee="0.000000", traded_at_us=T0_US + after_us)
+            child = replace(samples.child(name), order_id=key)
+            save = samples.save(f"e{nth}", fills=(one,), children=(child,))
+            await store.save(replace(save, outcome=outcome))
+        await ledger.reload_stale(store)
+        stored = holding_of(await store.load_books("KXTEST-1")).holding
+        assert ledger.markets["KXTEST-1"].holding == stored
+    assert (stored.count_e2, stored.cost_e6, stored.realized_e6) == (there.count_e2, there.cost_e6, there.realized_e6)

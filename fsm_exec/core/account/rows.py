@@ -10,7 +10,7 @@ import msgspec
 from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.holding import NOTHING, Holding
 from fsm_exec.core.market.account import EventShape, Settlement
-from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
+from fsm_exec.core.values.units import US_PER_MS, CountE2, MoneyE6, Outcome, PriceE4
 
 DifferenceKind: TypeAlias = Literal["position", "settlement", "balance"]
 Cause: TypeAlias = Literal["by_hand", "settlement", "frames_under_way", "unexplained", "unexplained_or_deposit"]
@@ -108,9 +108,24 @@ class TakenOver(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cost_e6: MoneyE6
 
 
+def place_in_books(entry: Bought | TakenOver) -> tuple[int, int, int, str, int, int]:
+    """The key by which the entries of a market are ordered, whoever told of them first, and by which channel (a frame
+    has milliseconds, a listing may have more).
+
+    With a position that turns around, average cost depends on the order of fills. Those of one millisecond are nearly
+    always of one match: an order that takes gets the lowest price first, and rests with what is left; of several that
+    rest the one at the highest price is hit first. The rest of the key keeps fills apart that are alike in this.
+    """
+    at_ms = entry.at_us // US_PER_MS
+    if isinstance(entry, TakenOver):
+        return at_ms, 2, 0, "", entry.count_e2, entry.cost_e6
+    price = entry.price_e4 if entry.is_taker else -entry.price_e4
+    return at_ms, int(not entry.is_taker), price, entry.outcome, entry.count_e2, entry.fee_e6
+
+
 class MarketBooks(msgspec.Struct, frozen=True, kw_only=True):
-    """All entries of one market in time order, and its settlement, which is always the last. `event` and `series` are
-    empty where no terms of the market are stored."""
+    """All entries of one market in the order of `place_in_books`, and its settlement, which is always the last. `event`
+    and `series` are empty where no terms of the market are stored."""
 
     ticker: str
     event: str

@@ -22,7 +22,7 @@ from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.account import EventShape, MarketFacts
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore
-from fsm_exec.core.values.units import CountE2, MoneyE6, parse_count, parse_money, parse_price
+from fsm_exec.core.values.units import US_PER_MS, CountE2, MoneyE6, parse_count, parse_money, parse_price
 from fsm_exec.runtime.account.doubts import Doubts
 
 
@@ -96,7 +96,7 @@ class Ledger:
             count = parse_count(row.quantity)
             holding = holding.bought(save.outcome, parse_price(row.price), count, parse_money(row.fee))
             ours += count if save.outcome == "yes" else -count
-            if row.traded_at_us <= last_at_us:
+            if row.traded_at_us // US_PER_MS <= last_at_us // US_PER_MS:
                 self.stale.add(save.ticker)
             last_at_us = max(last_at_us, row.traded_at_us)
         self.markets[save.ticker] = replace(market, holding=holding, ours_e2=CountE2(ours), last_at_us=last_at_us)

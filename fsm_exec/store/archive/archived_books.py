@@ -2,7 +2,7 @@
 
 What all fills that have moved came to stands in the database: the total is exact whether the archives are there or not.
 By market, method, execution or day it is folded from the fills themselves, so those in archives are read too: market
-by market, the entries of all files together, in the order of their time.
+by market, the entries of all files together, in the order of `place_in_books`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.account.marks import Mark
 from fsm_exec.core.account.profit import Profit, profit_of
-from fsm_exec.core.account.rows import Bought, MarketBooks, TakenOver
+from fsm_exec.core.account.rows import Bought, MarketBooks, TakenOver, place_in_books
 from fsm_exec.core.errors import UserError
 from fsm_exec.store.archive.archive_reads import ArchiveRow, open_named_archive
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
@@ -77,7 +77,8 @@ def _joined(sources: Iterable[Iterator[MarketBooks]]) -> Iterator[MarketBooks]:
     for ticker, found in groupby(parts, key=_ticker):
         same = list(found)
         empty.pop(ticker, None)
-        entries = sorted(chain.from_iterable(one.entries for one in same), key=_in_time) if len(same) > 1 else None
+        together = chain.from_iterable(one.entries for one in same)
+        entries = sorted(together, key=place_in_books) if len(same) > 1 else None
         settlement = next((one.settlement for one in same if one.settlement is not None), None)
         yield replace(same[0], entries=tuple(entries or same[0].entries), settlement=settlement)
     yield from (empty[ticker] for ticker in sorted(empty))
@@ -85,9 +86,3 @@ def _joined(sources: Iterable[Iterator[MarketBooks]]) -> Iterator[MarketBooks]:
 
 def _ticker(books: MarketBooks) -> str:
     return books.ticker
-
-
-def _in_time(entry: Bought | TakenOver) -> tuple[int, int]:
-    """The order of the books: of fills of one moment that rested, the highest price first."""
-    is_maker = isinstance(entry, Bought) and not entry.is_taker
-    return entry.at_us, -entry.price_e4 if is_maker and isinstance(entry, Bought) else 0

@@ -1,11 +1,8 @@
 """Reading the account: the books of its markets, and what the engine goes on from at a start.
 
 The books of a market are the fills of our executions, the fills of the account that no execution made, and what was
-taken over from the exchange, in time order; its settlement ends them. A fill that was stored as nobody's and whose
-order an execution turned out to have is that execution's, and counted once.
-
-Where one trade filled several orders that rested, all at one time, the highest price was filled first, as the exchange
-fills them: with a position that turns around in between, average cost depends on it.
+taken over from the exchange, in the order of `place_in_books`; its settlement ends them. A fill that was stored as
+nobody's and whose order an execution turned out to have is that execution's, and counted once.
 """
 
 from __future__ import annotations
@@ -30,6 +27,7 @@ from fsm_exec.core.account.rows import (
     StoredAccount,
     TakenOver,
     holding_of,
+    place_in_books,
 )
 from fsm_exec.core.errors import DamagedRow
 from fsm_exec.core.market.account import EventShape, Settlement
@@ -41,21 +39,21 @@ _TICKERS: Final = msgspec.json.Decoder(tuple[str, ...])
 _PARTS: Final = {  # by table: its entries as (ticker, at, table, key, outcome, price, quantity, fee or cost, ...)
     "fills": (
         "SELECT s.ticker AS ticker, f.traded_at AS at, 'fills', f.order_id || ' ' || f.fill_id, s.outcome, "
-        "f.price AS price, f.quantity, f.fee, f.is_taker AS is_taker, s.execution_id, s.method, f.rowid AS number "
+        "f.price, f.quantity, f.fee, f.is_taker, s.execution_id, s.method "
         "FROM {fills} JOIN {executions} {on}"
     ),
     "account_fills": (
         "SELECT ticker, traded_at, 'account_fills', order_id || ' ' || fill_id, outcome, price, quantity, fee, "
-        "is_taker, NULL, NULL, rowid FROM account_fills a {where} "
+        "is_taker, NULL, NULL FROM account_fills a {where} "
         "NOT EXISTS (SELECT 1 FROM split_orders o WHERE o.order_id = a.order_id)"
     ),
     "account_openings": (
-        "SELECT ticker, opened_at, 'account_openings', ticker, NULL, NULL, quantity, cost, NULL, NULL, NULL, rowid "
+        "SELECT ticker, opened_at, 'account_openings', ticker, NULL, NULL, quantity, cost, NULL, NULL, NULL "
         "FROM account_openings {where} 1"
     ),
     "account_adjustments": (
         "SELECT ticker, adjusted_at, 'account_adjustments', ticker || ' ' || adjusted_at, NULL, NULL, quantity, cost, "
-        "NULL, NULL, NULL, rowid FROM account_adjustments {where} 1"
+        "NULL, NULL, NULL FROM account_adjustments {where} 1"
     ),
 }
 
@@ -70,7 +68,7 @@ def _entries(*, one: bool) -> str:
         "where": "WHERE ticker = :ticker AND" if one else "WHERE",
     }
     union = " UNION ALL ".join(part.format(**holes) for part in _PARTS.values())
-    return f"SELECT * FROM ({union}) ORDER BY ticker, at, CASE WHEN is_taker = 0 THEN price END DESC, number"
+    return f"SELECT * FROM ({union}) ORDER BY ticker, at"
 
 
 _ALL: Final = _entries(one=False)
@@ -155,11 +153,12 @@ def _books(
     event, series = ("", "") if place is None else (str(place[0]), str(place[1]))
     if not event and settlement is not None:
         event = settlement.event
-    return MarketBooks(ticker=ticker, event=event, series=series, entries=entries, settlement=settlement)
+    in_order = tuple(sorted(entries, key=place_in_books))
+    return MarketBooks(ticker=ticker, event=event, series=series, entries=in_order, settlement=settlement)
 
 
 def _entry(row: tuple[Any, ...]) -> Bought | TakenOver:
-    _, at, table, key, outcome, price, quantity, amount, is_taker, execution_id, method, _ = row
+    _, at, table, key, outcome, price, quantity, amount, is_taker, execution_id, method = row
     if table in ("account_openings", "account_adjustments"):
         return TakenOver(
             at_us=decode_column(table, key, "at", from_iso, at),
