@@ -78,22 +78,22 @@ class Host:
         await started.wait_ready()
         return started
 
-    async def follow(self, source: Path, *extra: str | Path, name: str = "standby") -> Started:
+    async def follow(self, source: Path | str, *extra: str | Path, name: str = "standby") -> Started:
         """A standby on this host."""
         config = ("--config", self.config, "--db", self.database, "--token-file", self.directory / "token")
         files = ("--litestream", LITESTREAM, "--from", source)
         return await self.start(name, "standby", "--json", "--no-page", *config, *files, *extra)
 
-    async def replicate(self) -> trio.Process:
-        """The real Litestream, beside the engine of this host; it has begun to write its replica."""
-        command = [LITESTREAM, "replicate", str(self.database), self.replica.as_uri()]
+    async def replicate(self, elsewhere: str | None = None) -> trio.Process:
+        """The real Litestream, beside the engine of this host; it has begun to write its replica. Or `elsewhere`."""
+        command = [LITESTREAM, "replicate", str(self.database), elsewhere or self.replica.as_uri()]
         with (self.directory / "litestream.log").open("ab") as log:
             process: trio.Process = await trio.lowlevel.open_process(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         self._own(process)
         with trio.fail_after(WAIT_S):
-            while not self.replica.is_dir() and process.poll() is None:  # noqa: ASYNC110 - another process makes it
+            while not elsewhere and not self.replica.is_dir() and process.poll() is None:  # noqa: ASYNC110
                 await trio.sleep(0.02)
         return process
 
