@@ -6,6 +6,7 @@ other, since they compare times.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -16,12 +17,12 @@ import pytest
 from hypothesis import settings
 
 from tests.leftovers import VARIABLE, kill_leftovers
+from tests.worker_shares import make_scheduler, place_of
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
-FOLDERS_OF_LONG_TESTS = ("lab", "chaos", "bending", "cli", "api")  # first: who begins a long one last is waited for
 HEAVY_FOLDERS = ("benchmarks", "chaos", "conformance", "recordings", "soak")
 HEAVY_MODULES = (
     "account/test_million_books.py",
@@ -73,6 +74,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """What `--dist loadscope` means here; any other keeps its meaning."""
+    return make_scheduler(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected lives to the end: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """A shell starts what it puts in the background deaf to Ctrl-C, and every process a test starts would inherit that:
     tests of Ctrl-C would wait for ever. And no test finds, or leaves, anything in the user's own directories, nor in
@@ -98,8 +111,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = {folder: place for place, folder in enumerate(FOLDERS_OF_LONG_TESTS)}
-    items.sort(key=lambda item: order.get(item.path.relative_to(TESTS).parts[0], len(order)))
+    items.sort(key=lambda item: place_of(item.path.relative_to(TESTS).as_posix()))
     for item in items:
         place = item.path.relative_to(TESTS)
         if place.parts[0] in HEAVY_FOLDERS or place.as_posix() in HEAVY_MODULES:
