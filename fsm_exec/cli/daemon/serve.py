@@ -69,8 +69,8 @@ WHAT = "fsm-exec serve"
     help="journald: lines of the log go to standard error too, in words, each with its priority.  [default: journald "
     "where standard error is systemd's journal]",
 )
-@click.option("--lease", metavar="URL", help="Where the lease record of a pair is.  [default: as configured, none]")
-@click.option("--without-lease", is_flag=True, help="Work without the lease record: no other engine leads, you know.")
+@click.option("--lease", metavar="URL", help="Where a pair has its leader lease.  [default: as configured, none]")
+@click.option("--without-lease", is_flag=True, help="Work without the leader lease: no other engine leads, you know.")
 @click.option("--take-over", is_flag=True, help="Replace the engine that the lease record names: end its orders first.")
 @click.option("--json", "as_json", is_flag=True, help="Say that it is ready in one JSON line.")
 def serve(

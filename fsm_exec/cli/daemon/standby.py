@@ -83,10 +83,12 @@ class StandbyLine(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.option("--from", "source", metavar="REPLICA", help="What Litestream writes.  [default: as configured]")
-@click.option("--lease", metavar="URL", help="Where the lease record is.  [default: as configured]")
+@click.option("--lease", metavar="URL", help="Where the pair has its leader lease.  [default: as configured]")
 @click.option("--take-over", is_flag=True, help="Take over at once, whether the other engine lives or not.")
 @click.option("--litestream", type=click.Path(path_type=Path), help="The program.  [default: found on the path]")
-@click.option("--metrics-file", type=click.Path(path_type=Path), help="Keep lag and lease there, as Prometheus reads.")
+@click.option(
+    "--metrics-file", type=click.Path(path_type=Path), help="Keep lag and leader lease there, as Prometheus reads."
+)
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("--paper", help="The rest_url of a running fsm-exec paper, instead of a configuration.")
 @click.option("--db", type=click.Path(path_type=Path), help="The database to become.  [default: as of serve]")

@@ -83,7 +83,8 @@ SETTINGS: Final = {
     "tapes.keep_days": Words("then they are deleted"),
     "archive.after_days": Words("after an execution's end", "90"),
     "standby.lease": Words(
-        "what both hosts see, or s3://BUCKET/PREFIX; without it there is no other host", '"file:///mnt/pair"'
+        "who leads: what both hosts see, or s3://BUCKET/PREFIX; without it there is no other host",
+        '"file:///mnt/pair"',
     ),
     "standby.lease_s": Words("without a sign of life for so long, the standby takes over"),
     "standby.replica": Words("what Litestream writes and the standby follows", '"file:///mnt/pair/replica"'),

@@ -107,7 +107,7 @@ def _event(event: AnyEvent) -> str:  # one sentence for each kind
         case DecisionDue():
             return f"Looked at the book: {_book(event.view)}"
         case RenewalDue():
-            return "What rests is to outlive this host by no more than its lease, which runs out"
+            return "What rests is to outlive this host by no more than its order lease, which runs out"
         case TimerFired():
             return "A time it waited for has come"
         case StopRequested():
