@@ -19,10 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fsm_exec.cli.config import Config, load_config
 from fsm_exec.cli.setup.config_text import config_text
 from fsm_exec.cli.setup.setting_words import NAMED_TABLES
-from fsm_exec.cli.setup.systemd import unit_text
+from fsm_exec.cli.setup.systemd import program, unit_text
 from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.paths import data_directory
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.kalshi.signing import SigningKey
+from tests.cli.invoking import invoke
 from tests.cli.support import COMMAND, environment, run
 from tests.cli.test_documents_run import free_port
 
@@ -182,6 +184,42 @@ def test_the_unit_of_a_pair_may_write_its_lease(tmp_path: Path) -> None:
     verify(unit)
 
 
+def test_the_unit_of_litestream_lies_beside_that_of_the_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a replica is configured it is written to from the daemon's own database, by a unit that systemd finds sound
+    and that begins before the daemon's and stops with it; where the store is said stands in it, and no secret does.
+    Without the program one line says so."""
+    config = tmp_path / "made" / "config.toml"
+    config.parent.mkdir(mode=0o700)
+    account = 'environment = "demo"\napi_key_id = "k"\nprivate_key_path = "key.pem"\nsubaccount = 3\n'
+    monkeypatch.setenv("AWS_PROFILE", "pair")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    share = tmp_path / "the share"
+    share.mkdir()
+    for replica, written in (("s3://bucket/a?region=eu-west-1", None), ((share / "a").as_uri(), share)):
+        config.write_text(f'{account}[standby]\nreplica = "{replica}"\n', encoding="utf-8")
+        done = invoke(tmp_path, "init", "--systemd", "system", "--config", str(config))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "/etc/systemd/system/" in done.stdout
+        unit = config.with_name("fsm-exec-litestream.service")
+        lines = unit.read_text(encoding="utf-8").splitlines()
+        (command,) = (line for line in lines if line.startswith("ExecStart="))
+        where = f"{data_directory() / 'demo-3.sqlite'} {replica.replace('%', '%%')}"
+        assert command.endswith(f"/litestream replicate {where}")
+        assert {"Before=fsm-exec.service", "PartOf=fsm-exec.service", "WantedBy=fsm-exec.service"} <= set(lines)
+        assert ("Environment=AWS_PROFILE=pair" in lines) == (written is None)
+        (writes,) = (line for line in lines if line.startswith("ReadWritePaths="))
+        assert writes.endswith(f' "{written}"') == (written is not None)
+        assert "very-secret" not in "".join(lines)
+        verify(unit, config.with_name("fsm-exec.service"))
+        for path in (unit, config.with_name("fsm-exec.service")):
+            path.unlink()
+    monkeypatch.setattr("shutil.which", lambda name, path=None: None)
+    done = invoke(tmp_path, "init", "--systemd", "system", "--config", str(config))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the program litestream is not on the path; install it" in done.stderr
+    assert not list(config.parent.glob("*.service"))
+
+
 def served(config: Path) -> str:
     return config.with_name("fsm-exec-paper.service").read_text(encoding="utf-8")
 
@@ -202,7 +240,8 @@ def test_a_unit_reads_paths_with_anything_in_them(tmp_path: Path, manager: str) 
     """Spaces, quotes, percents and dollars of a path are its own, not the unit's."""
     odd = tmp_path / 'a "b" 100% $HOME \\ c'
     odd.mkdir()
-    text = unit_text("fsm-exec.service", "user" if manager == "user" else "system", ["serve", str(odd)], "paper")
+    command = [*program(), "serve", str(odd)]
+    text = unit_text("fsm-exec.service", "user" if manager == "user" else "system", command, "paper")
     (tmp_path / "fsm-exec.service").write_text(text, encoding="utf-8")
     verify(*(["--user"] if manager == "user" else []), tmp_path / "fsm-exec.service")
     (line,) = (line for line in text.splitlines() if line.startswith("ExecStart="))

@@ -32,12 +32,13 @@ from fsm_exec.cli.setup.answers import (
     read_key,
 )
 from fsm_exec.cli.setup.config_text import config_text
+from fsm_exec.cli.setup.pair_units import find_pair_units
 from fsm_exec.cli.setup.paper_exchange import paper_arguments, serve_paper
 from fsm_exec.cli.setup.private_files import make_private_directory, save_new
 from fsm_exec.cli.setup.systemd import Manager, save_units
+from fsm_exec.control.paths import database_path
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi.environment import EnvironmentName
-from fsm_exec.standby.settings import lease_directory
 
 PORT_MAX: Final = 65_535
 PAPER_PORT: Final = 8_765
@@ -116,13 +117,13 @@ def init(
                 risk=risk,
             )
             is_sound = _save_and_check(path, made)
-        _say_what_next(path, made, served, units)
+        _say_what_next(path, served, units)
     else:
         key_id = asker.choose(api_key_id, "--api-key-id", ask_key_id)
         made = account_config(exchange, key_id, limits, risk)
         _place_key(asker.choose(key_file, "--key-file", ask_key_file), path)
         is_sound = _save_and_check(path, made, asks_exchange=not offline)
-        _say_what_next(path, made, None, units)
+        _say_what_next(path, None, units)
     if not is_sound:
         sys.exit(EXIT_FAILED)
 
@@ -145,7 +146,7 @@ def _set_up_around(path: Path, systemd: Manager | None) -> None:
     if config.rest_url is not None and config.ws_url is not None:
         ports = (urlsplit(url).port for url in (config.rest_url, config.ws_url))
         served = paper_arguments(loaded.key_path, *(port or PAPER_PORT for port in ports))
-    _say_what_next(path, config, served, systemd)
+    _say_what_next(path, served, systemd)
 
 
 def _place_key(source: Path, config: Path) -> None:
@@ -170,13 +171,12 @@ def _save_and_check(path: Path, made: Config, *, asks_exchange: bool = True) -> 
     return not any(check.verdict == "fail" for check in checks)
 
 
-def _say_what_next(path: Path, made: Config, served: list[str] | None, systemd: Manager | None) -> None:
+def _say_what_next(path: Path, served: list[str] | None, systemd: Manager | None) -> None:
     """Write the units if they are wanted, and say which commands come next."""
     if systemd is not None:
-        lease = made.standby.lease
-        shared = lease_directory(lease) if lease else None
-        written = [] if shared is None else [shared]
-        places, commands = save_units(systemd, path, made.environment, served, written)
+        made = load_config(path)
+        pair = find_pair_units(made.config.standby, Path(os.path.realpath(database_path(made.account_name))))
+        places, commands = save_units(systemd, path, made.config.environment, served, pair)
         say("\n".join(f"unit: {place}" for place in places.values()))
     else:
         commands = [shlex.join(["fsm-exec", *served])] if served else []

@@ -16,6 +16,7 @@ from pathlib import Path
 from string import Template
 from typing import Final, Literal, TypeAlias
 
+from fsm_exec.cli.setup.pair_units import PairUnits
 from fsm_exec.cli.setup.private_files import save_new
 from fsm_exec.control.paths import data_directory, ensure_directory, state_directory
 from fsm_exec.core.errors import UserError
@@ -23,25 +24,30 @@ from fsm_exec.core.errors import UserError
 Manager: TypeAlias = Literal["user", "system"]
 DAEMON: Final = "fsm-exec.service"
 PAPER: Final = "fsm-exec-paper.service"
+COPYING: Final = "fsm-exec-litestream.service"
 READABLE: Final = 0o644  # no secret is in a unit
 DIRECTORIES: Final = ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that say where files lie: a service has none of a login's."""
 
 
 def save_units(
-    manager: Manager, config: Path, environment: str, paper: Sequence[str] | None, written: Sequence[Path] = ()
+    manager: Manager, config: Path, environment: str, paper: Sequence[str] | None, pair: PairUnits
 ) -> tuple[dict[str, Path], list[str]]:
-    """Save the unit of the daemon that works `config`, and with the arguments `paper` that of its exchange; return
-    where they lie, and the commands that start them. The daemon writes to the directories `written`, beside its own.
-    Raises UserError, for one that is there already too."""
+    """Save the unit of the daemon that works `config`, with the arguments `paper` that of its exchange, and in a pair
+    that of Litestream; return where they lie, and the commands that start them. Raises UserError, for one that is there
+    already too."""
     directory = _user_units() if manager == "user" else config.parent
     ensure_directory(directory)
     for own in (state_directory(), data_directory()):
         ensure_directory(own)  # a service that may write nowhere else cannot make them itself
-    serve = ["serve", "--config", str(config)]
-    wanted = {DAEMON: unit_text(DAEMON, manager, serve, environment, after=PAPER if paper else "", written=written)}
+    serve = [*program(), "serve", "--config", str(config)]
+    after = PAPER if paper else ""
+    names = (*DIRECTORIES, *pair.variables)
+    wanted = {DAEMON: unit_text(DAEMON, manager, serve, environment, after=after, written=pair.written, names=names)}
     if paper:
-        wanted[PAPER] = unit_text(PAPER, manager, paper, environment)
+        wanted[PAPER] = unit_text(PAPER, manager, [*program(), *paper], environment)
+    if pair.copying:
+        wanted[COPYING] = unit_text(COPYING, manager, pair.copying, environment, written=pair.copied, names=names)
     there = [directory / name for name in wanted if os.path.lexists(directory / name)]
     if there:
         raise UserError(f"{there[0]} is there already and stays as it is; remove it to have it written anew")
@@ -55,24 +61,25 @@ def save_units(
 def unit_text(
     name: str,
     manager: Manager,
-    arguments: Sequence[str],
+    command: Sequence[str],
     environment: str,
     *,
     after: str = "",
     written: Sequence[Path] = (),
+    names: Sequence[str] = DIRECTORIES,
 ) -> str:
-    """Return the text of a unit that runs `fsm-exec ARGUMENTS`, and starts another one with it, before itself. It may
-    write to the directories `written`, beside its own."""
+    """Return the text of a unit that runs `command`, and starts the unit `after` with it, before itself. It may write
+    to the directories `written`, beside the daemon's own; variables of `names` are as they are here."""
     units = resources.files("fsm_exec.cli.setup") / "units"
     only_system = Template((units / "only_system.txt").read_text(encoding="utf-8")).substitute(
         user=getpass.getuser(),
         written=" ".join(_word(str(one)) for one in (state_directory(), data_directory(), *written)),
     )
-    variables = [f"Environment={_word(f'{name}={os.environ[name]}')}" for name in DIRECTORIES if os.environ.get(name)]
+    variables = [f"Environment={_word(f'{name}={os.environ[name]}')}" for name in names if os.environ.get(name)]
     return Template((units / name).read_text(encoding="utf-8")).substitute(
         environment=environment,
         after=f" {after}" if after else "",
-        command=" ".join(_word(word, in_command=True) for word in (*program(), *arguments)),
+        command=" ".join(_word(word, in_command=True) for word in command),
         variables="\n".join(variables),
         only_system=only_system.rstrip() if manager == "system" else "",
         target="default.target" if manager == "user" else "multi-user.target",
