@@ -32,6 +32,7 @@ from fsm_exec.lab.simulation.actions import (
     Submit,
 )
 from fsm_exec.lab.simulation.failover_draws import draw_failover
+from fsm_exec.lab.simulation.fee_draws import FeePlan, draw_fees
 from fsm_exec.paper.faults import (
     Episode,
     ExchangeFaults,
@@ -67,7 +68,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """`calm_ms`: from then on nothing goes wrong any more at the exchange, and no action comes. `steps` numbers the
     actions as they were drawn: (number, action). `late_fills_per_mille` of the cancels are followed by a fill that the
     exchange had made before and had not booked. Without an `account` the engine looks at none and has no limits.
-    `host_lease_s` is how long its orders may outlive it, 0: until their execution is over."""
+    `host_lease_s` is how long its orders may outlive it, 0: until their execution is over. `fees` are changes that are
+    announced before it begins."""
 
     seed: int
     markets: tuple[MarketPlan, ...]
@@ -78,6 +80,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[tuple[int, AnyAction], ...]
     account: AccountPlan | None = None
     host_lease_s: int = 0
+    fees: tuple[FeePlan, ...] = ()
 
     @property
     def start_us(self) -> int:
@@ -93,9 +96,10 @@ def draw(
     executions: int | None = None,
     account: bool = True,
     failovers: bool = True,
+    fees: bool = True,
 ) -> Scenario:
     """The scenario of a seed; `profile` (of the flow) and `faults` overrule what it draws. Without `account`
-    it has none, without `failovers` one machine. Raises UserError."""
+    it has none, without `failovers` one machine, without `fees` they stay as they are. Raises UserError."""
     rng = random.Random(f"scenario:{seed}")
     seconds = rng.choice((20, 40, 60, 60, 90))
     calm_ms = seconds * 1_000
@@ -121,6 +125,7 @@ def draw(
         markets = tuple(msgspec.structs.replace(market, event=event) for market, event in named)
     actions.sort(key=lambda action: action.at_ms)
     late = rng.choice((0, 0, 0, 0, 0, 0, 200, 600))
+    keeps_fees = not fees or any(isinstance(each, Jump) for each in actions)  # whose clock is wrong cannot keep times
     return Scenario(
         seed=seed,
         markets=markets,
@@ -133,6 +138,7 @@ def draw(
         steps=tuple(enumerate(actions)),
         account=owned,
         host_lease_s=random.Random(f"lease:{seed}").choice(LEASES_S),
+        fees=() if keeps_fees else draw_fees(seed, len(markets), calm_ms),
     )
 
 

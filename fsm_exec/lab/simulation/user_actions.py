@@ -72,7 +72,8 @@ def _wanted(
     limits: Limits | None = None
     cap_e6: int | None = None
     if view.trusted_mid_e5 is not None:
-        limits, cap_e6 = _limits(view, action, engine.feeds[ticker].terms.fees)
+        now_us = world.machine_of(engine).process.wall_us()
+        limits, cap_e6 = _limits(view, action, engine.feeds[ticker].terms.fees_at(now_us))
     if isinstance(action, Submit):
         count_e2 = action.count_e2
     elif limits is None or world.witness.risk is None:

@@ -106,6 +106,9 @@ class WatchedExchange(Exchange):
     def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:
         super()._settle(market, match, now_us)
         for order in (match.maker, match.taker):
+            if order is not None:
+                fill = self.accounts[order.account_id].fills[-1]
+                self._witness_of(order.client_order_id).filled(fill, market.fees)
             self._changed(order)
 
     def _end_order(self, order: Order, status: rest.OrderStatus, reason: str | None) -> None:

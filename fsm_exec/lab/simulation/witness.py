@@ -24,10 +24,12 @@ from fsm_exec.core.values.units import parse_money
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.matching_engine.orders import Order
+from fsm_exec.paper.matching_engine.orders import FillRecord, Order
 from fsm_exec.store.reads.execution_reads import load_execution, load_executions
 
 if TYPE_CHECKING:
+    from fsm_exec.core.market.fees import FeeTerms
+    from fsm_exec.lab.simulation.fee_rules import FeeRules
     from fsm_exec.lab.simulation.fence_rules import FenceRules
     from fsm_exec.lab.simulation.risk_witness import RiskWitness
 
@@ -90,6 +92,7 @@ class Witness:
         self.sent: set[str] = set()  # names of orders that were handed over here
         self.lives_until_us: Callable[[int], int | None] = lambda _: None  # what is sent at that time, at the latest
         self.fence: FenceRules | None = None  # what holds between two machines
+        self.fees: FeeRules | None = None  # what holds where fees change
         self._is_second = before is not None
         self._names: dict[str, str] = {} if before is None else before._names  # of our orders, by the exchange's ids
 
@@ -200,6 +203,8 @@ class Witness:
         self.durable[execution_id] = _Durable(execution, states)
         if before is None and self.risk is not None:
             self.risk.accepted(execution)
+        if self.fees is not None:
+            self.fees.accepted(execution)
         if execution.is_ended and not self.was_lied_to(execution_id):
             for order in self._orders.get(execution_id, ()):
                 if order.status == "resting" and self.owner(order.client_order_id) is not None:
@@ -252,9 +257,9 @@ class Witness:
             self.found(f"9: the {what} of order {name} is sent at or after its execution's deadline")
         lives_until_us = self.lives_until_us(now_us)
         if places:
-            broken = broken_by_place(request, durable.execution, lives_until_us)
+            broken = broken_by_place(request, durable.execution, lives_until_us, now_us)
         else:
-            broken = broken_by_amend(request, name, durable.execution, lives_until_us)
+            broken = broken_by_amend(request, name, durable.execution, lives_until_us, now_us)
         for line in broken:
             self.found(line)
 
@@ -301,8 +306,20 @@ class Witness:
             self.found(f"1: order {order.client_order_id} is for {order.outcome} of {order.ticker}")
         limits = execution.limits
         taker = not order.post_only or order.reason == "Amend"
-        if limits is None or all_in_e6(order.price_e4, execution.terms.fees, taker=taker) > limits.cap_e6:
+        fees = execution.terms.fees_at(self.history.now_us())
+        if limits is None or all_in_e6(order.price_e4, fees, taker=taker) > limits.cap_e6:
             self.found(f"2: order {order.client_order_id} at {order.price_e4} with its fee is beyond the cap")
+
+    def filled(self, fill: FillRecord, fees: FeeTerms) -> None:
+        """The exchange books a fill, by the fees of this moment."""
+        order = fill.order
+        owner = self.owner(order.client_order_id)
+        durable = None if owner is None else self.durable.get(owner)
+        if self.fees is None or owner is None or durable is None or self.was_lied_to(owner):
+            return
+        if order.order_id not in self.late_e2 and order.client_order_id not in self.orphans:
+            for line in self.fees.broken_by_fill(fill, durable.execution, fees):
+                self.found(line)
 
 
 def _reserved_e6(execution: Execution) -> int:

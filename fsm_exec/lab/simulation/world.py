@@ -49,6 +49,8 @@ from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.engine_process import EngineProcess, Order
 from fsm_exec.lab.simulation.failover import Standby
+from fsm_exec.lab.simulation.fee_draws import announce_fees
+from fsm_exec.lab.simulation.fee_rules import FeeRules
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import doors_at_crash_points
 from fsm_exec.lab.simulation.machine import Machine
@@ -127,6 +129,7 @@ async def _live(world: World) -> None:
                 start_us=world.scenario.start_us,
             )
             paper.play(tape, world.scenario.start_us)
+        announce_fees(world.exchange, world.scenario.fees, world.tickers, world.scenario.start_us)
         async with trio.open_nursery() as nursery:
             await world.live(nursery)
             nursery.cancel_scope.cancel()
@@ -164,6 +167,7 @@ class World:
         self.account, self.credentials = self.gate.open_account(CASH_E6, "ed25519")
         self.plan = FaultPlan(scenario.faults, seed, until_us=scenario.start_us + scenario.calm_ms * US_PER_MS)
         witness.falsified_orders = lambda: self.plan.falsified_orders
+        witness.fees = FeeRules(must_know=not self.has_faults) if scenario.fees else None
         self.tickers = [market.ticker for market in scenario.markets]
         self.submitted: dict[int, str] = {}  # execution ids by the number of the submission
         self._at_work: list[EngineProcess] = []  # those that may use a database
