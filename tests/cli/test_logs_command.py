@@ -84,6 +84,13 @@ def test_one_execution(database: Path) -> None:
     assert told(database, "--execution", "e00000") == []
 
 
+def test_an_execution_that_the_log_does_not_know_is_said(database: Path) -> None:
+    """Nothing on standard output, and a line that it is so: silence would look like an execution without steps."""
+    done = invoke(database.parent, "logs", "--db", str(database), "--execution", "e9")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("fsm-exec: the log has nothing of e9, as asked; see: fsm-exec list\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [

@@ -10,6 +10,11 @@ from tests.cli.exchange import site
 from tests.cli.invoking import invoke
 
 
+def beside(directory: Path) -> list[Path]:
+    """What is there of a database x.sqlite."""
+    return list(directory.glob("x.sqlite*"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -28,7 +33,19 @@ async def test_wrong_input_is_one_line(tmp_path: Path, words: tuple[str, ...], s
         done = invoke(tmp_path, *words, "--config", str(at.config), "--db", str(tmp_path / "x.sqlite"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert said in done.stderr
-    assert not (tmp_path / "x.sqlite").exists()
+    assert not beside(tmp_path)
+
+
+async def test_a_program_that_is_no_litestream_is_one_line(tmp_path: Path) -> None:
+    """Exit code 2, and nothing is left beside the database that was to be."""
+    (tmp_path / "pair").mkdir()
+    pair = (tmp_path / "pair").as_uri()
+    words = ("--lease", pair, "--from", pair, "--litestream", "/bin/true", "--db", tmp_path / "x.sqlite")
+    async with site(tmp_path) as at:
+        code, said, complained = await at.run("standby", "--config", at.config, *words)
+    assert (code, said, complained.count("\n")) == (2, "", 1), complained
+    assert "/bin/true does not say a version" in complained
+    assert not beside(tmp_path)
 
 
 @pytest.mark.parametrize("words", [("standby", "--from", "file:///x"), ("serve",)])

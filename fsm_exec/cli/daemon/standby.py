@@ -129,7 +129,7 @@ def standby(
     place = open_place(where)
     database = choose_database(db, account.account_name)
     since = to_iso(system_us())
-    followed = ensure_directory(database.with_name(database.name + FOLLOWED)) / "followed.sqlite"
+    followed = database.with_name(database.name + FOLLOWED) / "followed.sqlite"
     with ExitStack() as held:
         held.enter_context(database_lock(database, what=WHAT, since=since))  # no engine works on what is replaced
         parts = StandbyParts(
@@ -204,6 +204,7 @@ class StandbyProcess:
     async def _follow(self) -> int:
         parts = self._parts
         version = await parts.litestream.load_version()
+        ensure_directory(parts.followed.parent)
         self._tell(f"following {parts.source} with Litestream {version}, by the lease record {self._lease.where}")
         if parts.take_over:
             found = await self._lease.load()

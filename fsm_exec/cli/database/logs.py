@@ -23,6 +23,7 @@ from fsm_exec.cli.logs.log_files import LogTail, find_log_files, read_entries
 from fsm_exec.cli.logs.wording import describe
 from fsm_exec.cli.output import say
 from fsm_exec.cli.since import parse_since_us
+from fsm_exec.core.text import one_line
 from fsm_exec.core.values.times import to_iso
 
 LOOK_EVERY_S: Final = 0.25
@@ -72,7 +73,9 @@ def logs(
             while True:
                 time.sleep(LOOK_EVERY_S)
                 _tell(filter(is_wanted, parse_lines(tail.read_lines(), begin, [])), as_json)
-    _tell(_newest(filter(is_wanted, read_entries(find_log_files(log), begin, unread)), most), as_json)
+    wanted = _newest(filter(is_wanted, read_entries(find_log_files(log), begin, unread)), most)
+    if not _tell(wanted, as_json) and execution_id is not None and most != 0:
+        say(f"fsm-exec: the log has nothing of {one_line(execution_id)[:40]}, as asked; see: fsm-exec list", err=True)
     _say_unread(unread)
 
 
@@ -80,9 +83,13 @@ def _newest(entries: Iterable[Entry], most: int | None) -> Iterable[Entry]:
     return entries if most is None else deque(entries, maxlen=most)
 
 
-def _tell(entries: Iterable[Entry], as_json: bool) -> None:
+def _tell(entries: Iterable[Entry], as_json: bool) -> int:
+    """Print the entries; return how many lines that are."""
+    told = 0
     for line in (entry.raw for entry in entries) if as_json else describe(entries):
         say(line)
+        told += 1
+    return told
 
 
 def _say_unread(unread: list[str]) -> None:
