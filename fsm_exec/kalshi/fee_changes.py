@@ -1,12 +1,15 @@
 """Reads what the exchange announces of fees (wire/README.md 9): changes of a series and of an event.
 
 Both listings are read whole, for all markets at once, and are good for some minutes. A listing that cannot be read
-stops nothing: what was known of it stays, and it is read again with the next terms. A read of an event or a series may
+stops nothing: what was known of it stays, and it is read again with the next terms. Neither does one that does not
+answer: who needs terms waits `WITHIN_S` for it and no more for a while; the markets that are watched are told by their
+poll, which has the time. A read of an event or a series may
 be 15 s old, so a change whose time has just come, and what a frame has just said of an event, win over it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
@@ -28,6 +31,9 @@ EVENT_CHANGES: Final = "/events/fee_changes"
 SERIES_CHANGES: Final = "/series/fee_changes"
 PAGE_ROWS: Final = 1_000
 GOOD_US: Final = 300 * US_PER_S
+WITHIN_S: Final = 4.0
+HANGING_US: Final = 60 * US_PER_S
+"""For how long nobody waits for listings that did not answer within that."""
 STALE_US: Final = 60 * US_PER_S
 """For how long after its time a change may not be shown by other reads, with a margin."""
 
@@ -40,6 +46,7 @@ class FeeChanges:
         self._series: Sequence[Announced] = ()
         self._events: Sequence[Announced] = ()
         self._read_us: int | None = None
+        self._hung_us: int | None = None  # when a listing did not answer in time, last
         self._told: dict[str, tuple[int, Stated]] = {}  # what a frame said of an event last, and when
 
     @property
@@ -56,22 +63,32 @@ class FeeChanges:
         self._told[event] = now_us, stated
         self._read_us = None
 
-    async def refresh(self) -> None:
-        """Read both listings, unless they are fresh. Raises nothing: the log says what could not be read."""
+    async def refresh(self, within_s: float = math.inf) -> None:
+        """Read both listings, unless they are fresh. Raises nothing: the log says what could not be read, or not
+        `within_s`; what is known holds on."""
         now_us = self._wall_us()
         if self._read_us is not None and 0 <= now_us - self._read_us < GOOD_US:
             return
+        if within_s < math.inf and self._hung_us is not None and 0 <= now_us - self._hung_us < HANGING_US:
+            return
         self._read_us = now_us  # before it is read: others that want it meanwhile need not read it too
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._read, SERIES_CHANGES, self._read_series)
-            nursery.start_soon(self._read, EVENT_CHANGES, self._read_events)
+            nursery.start_soon(self._read, SERIES_CHANGES, self._read_series, within_s)
+            nursery.start_soon(self._read, EVENT_CHANGES, self._read_events, within_s)
 
-    async def _read(self, path: str, read: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await read()
-        except VenueError as error:
+    async def _read(self, path: str, read: Callable[[], Awaitable[None]], within_s: float) -> None:
+        error = ""
+        with trio.move_on_after(within_s) as scope:
+            try:
+                await read()
+            except VenueError as failure:
+                error = str(failure)[:300]
+        if scope.cancelled_caught:
+            self._hung_us = self._wall_us()
+            error = f"no answer within {within_s:g} s: the fees known so far are taken for what holds"
+        if error:
             self._read_us = None
-            self._log.warning("fee_changes_unread", path=path, error=str(error)[:300])
+            self._log.warning("fee_changes_unread", path=path, error=error)
 
     async def _read_series(self) -> None:
         content = await self._endpoints.fetch(SERIES_CHANGES)

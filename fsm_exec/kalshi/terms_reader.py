@@ -7,6 +7,7 @@ leaves out is read by name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -16,7 +17,7 @@ import trio
 from fsm_exec.core.errors import ExecError, UnitError, UserError, VenueRefused
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2, parse_count
-from fsm_exec.kalshi import market_terms, translate
+from fsm_exec.kalshi import fee_changes, market_terms, translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, readable_rows
 from fsm_exec.kalshi.fee_changes import FeeChanges
 from fsm_exec.kalshi.log import Log
@@ -73,12 +74,14 @@ class TermsReader:
         found = await self._beside_fee_changes(read)
         return self._terms_of(*found)
 
-    async def _beside_fee_changes(self, read: Callable[[], Awaitable[Found]]) -> Found:
-        """Read while what is announced of fees is read, too: it takes no time of its own."""
+    async def _beside_fee_changes(
+        self, read: Callable[[], Awaitable[Found]], within_s: float = fee_changes.WITHIN_S
+    ) -> Found:
+        """Read while what is announced of fees is read, too: it takes no time of its own, or `within_s` at most."""
         found: list[Found] = []
         failed: list[ExecError] = []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.fee_changes.refresh)
+            nursery.start_soon(self.fee_changes.refresh, within_s)
             try:
                 found.append(await read())
             except ExecError as error:  # raised outside of the nursery, which would wrap it up
@@ -97,8 +100,9 @@ class TermsReader:
         return await self.compose(await self.fetch_rows(tickers))
 
     async def compose_with_news(self, markets: Mapping[str, wire.Market]) -> dict[str, MarketTerms]:
-        """As `fetch_many`, of markets that were read just now. Raises VenueError."""
-        return await self._beside_fee_changes(lambda: self.compose(markets))
+        """As `fetch_many`, of markets that were read just now, by one who can wait for what is announced. Raises
+        VenueError."""
+        return await self._beside_fee_changes(lambda: self.compose(markets), math.inf)
 
     async def compose(self, markets: Mapping[str, wire.Market]) -> dict[str, MarketTerms]:
         """Compose the terms of markets with their events and series, which are read. What is wrong with one is logged,

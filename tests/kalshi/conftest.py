@@ -65,11 +65,12 @@ ANNOUNCED: dict[str, dict[str, object]] = {
 class Network(httpx.AsyncBaseTransport):
     """Answers each request with the next prepared answer (the last one for ever), or raises it; keeps the requests.
     What is announced of fees, and what is past the cutoff, is read beside all else, so it has answers and a list of its
-    own: there is none of it, unless `announced` says so (a body, or a status)."""
+    own: there is none of it, unless `announced` says so (a body, or a status). Paths in `hanging` get no answer."""
 
     def __init__(self) -> None:
         self.announced: dict[str, dict[str, object] | int] = {**ANNOUNCED}
         self.fee_requests: list[httpx.Request] = []
+        self.hanging: set[str] = set()
         self.requests: list[httpx.Request] = []
         self._answers: list[httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]] = []
 
@@ -98,6 +99,8 @@ class Network(httpx.AsyncBaseTransport):
         await trio.lowlevel.checkpoint()
         if (said := self.announced.get(request.url.path)) is not None:
             self.fee_requests.append(request)
+            if request.url.path in self.hanging:
+                await trio.sleep_forever()
             return httpx.Response(said) if isinstance(said, int) else httpx.Response(200, json=said)
         self.requests.append(request)
         answer = self._answers[min(len(self.requests), len(self._answers)) - 1]

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import msgspec
 import pytest
+import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from fsm_exec.core.errors import ExecError, UserError, VenueError, VenueRefused, VenueUnavailable
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.values.units import PriceE4, PriceGrid, PriceRange
-from fsm_exec.kalshi import endpoints, translate
+from fsm_exec.kalshi import endpoints, fee_changes, translate
 from fsm_exec.kalshi.market_terms import STATUS_OF_WORD
+from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.translate import Malformed
 
 if TYPE_CHECKING:
@@ -348,6 +351,32 @@ async def test_terms_come_from_market_event_and_series(kit: Kit, network: Networ
     assert terms.status == "open"
     assert terms.grid == PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(100)),))
     assert terms.fees == FeeTerms(taker_e10=700_000_000, maker_e10=0)
+
+
+async def test_listings_of_fees_that_hang_delay_the_terms_for_seconds_only(
+    kit: Kit, network: Network, autojump_clock: MockClock
+) -> None:
+    """Today's fees are taken, which is said; for a minute nobody waits again, then the announcements count again."""
+    network.route(answers_for())
+    network.hanging = {f"{PREFIX}/series/fee_changes", f"{PREFIX}/events/fee_changes"}
+    began_us = kit.now_us
+    log = kit.log
+    rest = KalshiRest(kit.http(network), lambda: began_us + int(trio.current_time() * 1_000_000), log)
+    terms = await rest.fetch_market_terms("KXA-1")
+    assert (terms.fees, terms.fee_changes) == (FeeTerms(taker_e10=700_000_000, maker_e10=0), ())
+    waited_s = trio.current_time()
+    assert waited_s == fee_changes.WITHIN_S
+    unread = [line for line in log.lines if line.startswith("fee_changes_unread")]
+    assert len(unread) == 2
+    assert all("no answer within 4 s: the fees known so far" in line for line in unread)
+    assert (await rest.fetch_market_terms("KXA-1")).fees == terms.fees
+    assert trio.current_time() == waited_s
+    network.hanging = set()
+    change = {"series_ticker": "KXS", "scheduled_ts": "2099-10-02T00:00:00Z", "fee_type": "quadratic"}
+    network.announced[f"{PREFIX}/series/fee_changes"] = {"series_fee_change_arr": [{**change, "fee_multiplier": 2}]}
+    await trio.sleep(fee_changes.HANGING_US / 1_000_000)
+    (announced,) = (await rest.fetch_market_terms("KXA-1")).fee_changes
+    assert announced.fees == FeeTerms(taker_e10=1_400_000_000, maker_e10=0)
 
 
 @pytest.mark.parametrize(("word", "status"), STATUS_OF_WORD.items())
