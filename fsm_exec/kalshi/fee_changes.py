@@ -17,6 +17,7 @@ import msgspec
 import trio
 
 from fsm_exec.core.errors import VenueError
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out
@@ -45,6 +46,7 @@ class FeeChanges:
         self._endpoints, self._wall_us, self._log = endpoints, wall_us, log
         self._series: Sequence[Announced] = ()
         self._events: Sequence[Announced] = ()
+        self._unread = {path: Trouble(log, "fee_changes_unread") for path in (SERIES_CHANGES, EVENT_CHANGES)}
         self._read_us: int | None = None
         self._hung_us: int | None = None  # when a listing did not answer in time, last
         self._told: dict[str, tuple[int, Stated]] = {}  # what a frame said of an event last, and when
@@ -86,9 +88,11 @@ class FeeChanges:
         if scope.cancelled_caught:
             self._hung_us = self._wall_us()
             error = f"no answer within {within_s:g} s: the fees known so far are taken for what holds"
-        if error:
-            self._read_us = None
-            self._log.warning("fee_changes_unread", path=path, error=error)
+        if not error:
+            self._unread[path].end()
+            return
+        self._read_us = None
+        self._unread[path].record(error, path=path)
 
     async def _read_series(self) -> None:
         content = await self._endpoints.fetch(SERIES_CHANGES)

@@ -20,6 +20,7 @@ import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.fee_plan import Stated
@@ -45,6 +46,7 @@ class MarketPoller:
         self._terms = terms
         self._wall_us = wall_us
         self._log = log
+        self._unread, self._unread_fees = Trouble(log, "markets_unread"), Trouble(log, "fees_unread")
         self._wanted_soon = trio.Event()
         self._fees_due_us = wall_us() + FEES_INTERVAL_S * US_PER_S  # when they are read next
         self._had_connection = False
@@ -96,8 +98,9 @@ class MarketPoller:
         try:
             rows = await self._terms.fetch_rows(tickers)
         except VenueError as error:
-            self._log.warning("markets_unread", error=str(error)[:300])
+            self._unread.record(str(error)[:300])
             return RETRY_S
+        self._unread.end()
         now_s, now_us = trio.current_time(), self._wall_us()
         wait_s: float = INTERVAL_S
         for ticker, row in rows.items():
@@ -129,8 +132,9 @@ class MarketPoller:
             found = await self._terms.compose_with_news(rows)
         except VenueError as error:
             self._fees_due_us = now_us + RETRY_S * US_PER_S
-            self._log.warning("fees_unread", error=str(error)[:300])
+            self._unread_fees.record(str(error)[:300])
             return
+        self._unread_fees.end()
         for ticker, terms in found.items():
             if ticker not in wanted:
                 continue  # not any more

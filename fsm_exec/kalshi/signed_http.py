@@ -140,5 +140,5 @@ class SignedHttp:
             if answer.status == UNAUTHORIZED and error_detail(answer.body).code == EXPIRED:
                 self._on_expired_signature()
             return answer
-        self._log.info("http_timeout", method=method, path=API_PREFIX + path, within_s=within_s)
+        self._log.debug("http_timeout", method=method, path=API_PREFIX + path, within_s=within_s)
         raise httpx.ReadTimeout(f"no whole answer within {within_s} s")

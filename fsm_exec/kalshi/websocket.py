@@ -18,6 +18,7 @@ import trio_websocket
 from wsproto.utilities import ProtocolError
 
 from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.kalshi import network_errors
 from fsm_exec.kalshi.conversation import Conversation
@@ -116,6 +117,7 @@ class KalshiStream:
         self._poller = poller
         self._on_expired_signature = on_expired_signature
         self._wanted = WantedMarkets()
+        self._losses = Trouble(log, "stream_lost", "why")
         self.trouble: str | None = None  # why the last connection or dial ended; None: one is open, or none was tried
 
     def watch(self, ticker: str) -> None:
@@ -148,6 +150,7 @@ class KalshiStream:
                 self._tap_frame,
                 self._poller,
                 self._clear_trouble,
+                self._losses.end,
                 self._subaccount,
             )
             began_s = trio.current_time()
@@ -160,7 +163,7 @@ class KalshiStream:
                 failures = 0
             wait_s = pause_s(failures, self._rng)
             failures += 1
-            self._log.warning("stream_lost", why=why, was_open=connection.open, failures=failures)
+            self._losses.record(why, was_open=connection.open, failures=failures)
             await trio.sleep(wait_s)
 
     def _clear_trouble(self) -> None:
@@ -206,22 +209,24 @@ class _Connection:
         tap: Callable[[str | bytes], None],
         poller: MarketPoller | None,
         opened: Callable[[], None],
+        steady: Callable[[], None],
         subaccount: int | None,
     ) -> None:
         self._listener = listener
-        self._clear_trouble = opened
+        self._clear_trouble, self._end_losses = opened, steady
         self._wanted = wanted
         self._log = log
         self._tap = tap
         self._conversation = Conversation(listener, wanted.tickers, wall_us, log, poller, subaccount)
         self._poller = poller
-        self._heard_s = trio.current_time()
+        self._began_s = self._heard_s = trio.current_time()
+        self._is_steady = False
         self._pings = 0
         self.open = False
 
     async def serve(self, socket: FrameConnection) -> NoReturn:
         """Serve the connection until it fails. Raises one of CONNECTION_ERRORS, alone or in a group."""
-        self._heard_s = trio.current_time()
+        self._began_s = self._heard_s = trio.current_time()
         await self._send(socket, self._conversation.subscribe_all(self._heard_s))
         self.open = True
         self._clear_trouble()
@@ -239,6 +244,9 @@ class _Connection:
 
     def _note_frame(self) -> None:
         self._heard_s = trio.current_time()
+        if not self._is_steady and self._heard_s - self._began_s >= STEADY_S:
+            self._is_steady = True
+            self._end_losses()
         call_listener(self._log, self._listener.heard)
 
     async def _sync_subscriptions(self, socket: FrameConnection) -> NoReturn:

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable, VenueUnreadable
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.market.orders import FillListing, OrderListing
+from fsm_exec.core.trouble import Trouble
 
 FIRST_PAUSE_S = 0.5
 PAUSE_MAX_S = 15.0
@@ -75,14 +76,18 @@ class SharedListings:
 async def retry_until_answered(read: Callable[[], Awaitable[T]], what: str, log: FilteringBoundLogger) -> T:
     """Call `read` until it answers, with growing pauses; return its result. Raises VenueRefused."""
     pause_s = FIRST_PAUSE_S
+    unreadable, silent = Trouble(log, "answer_unreadable"), Trouble(log, "exchange_does_not_answer")
     while True:
         try:
-            return await read()
+            answer = await read()
+            unreadable.end()
+            silent.end()
+            return answer
         except (VenueUnavailable, VenueRefused) as error:
             if isinstance(error, VenueRefused) and error.code not in PASSING_REFUSALS:
                 raise
-            what_happened = "answer_unreadable" if isinstance(error, VenueUnreadable) else "exchange_does_not_answer"
-            log.warning(what_happened, what=what, again_in_s=pause_s, error=str(error))
+            met = unreadable if isinstance(error, VenueUnreadable) else silent
+            met.record(str(error), what=what, again_in_s=pause_s)
         await trio.sleep(pause_s)
         pause_s = min(2 * pause_s, PAUSE_MAX_S)
 

@@ -17,6 +17,7 @@ from fsm_exec.core.leadership_port import Leader, Leadership, LeadershipUnknown
 from fsm_exec.core.market.account import GroupAnswer, GroupChanged, GroupCreateAnswer
 from fsm_exec.core.market.orders import Refused
 from fsm_exec.core.store_port import EpochStore
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2
 from fsm_exec.runtime.clock import WallClock
 
@@ -192,7 +193,7 @@ class Fence:
 
     async def _trigger_one(self, group: EpochGroup, refusals: list[VenueRefused]) -> None:
         """Trigger one group, again until the answer is definite: it is triggered, or there is none."""
-        pause_s = PAUSE_FIRST_S
+        pause_s, failing = PAUSE_FIRST_S, Trouble(self._log, "group_not_triggered", "answer")
         while True:
             answer = await self._setup.groups.trigger(group.group_id, exchange_index=group.exchange_index)
             if isinstance(answer, GroupChanged) or (isinstance(answer, Refused) and answer.code == "not_found"):
@@ -204,6 +205,6 @@ class Fence:
             if isinstance(answer, Refused) and answer.code in SHUT_OUT:
                 refusals.append(VenueRefused(401, answer.code, answer.message))
                 return
-            self._log.warning("group_not_triggered", group=group.group_id, answer=str(answer), again_in_s=pause_s)
+            failing.record(str(answer), group=group.group_id, again_in_s=pause_s)
             await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)

@@ -16,6 +16,7 @@ from fsm_exec.core.execution.timing import PROOF_US
 from fsm_exec.core.leadership_port import LeadershipUnknown
 from fsm_exec.core.market.account import GroupChanged
 from fsm_exec.core.market.orders import Refused
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.runtime.fence import SHARD, Fence, FenceSetup
 from fsm_exec.runtime.group_cancels import GroupCancels
 from fsm_exec.runtime.order_groups import EpochGroups
@@ -94,14 +95,16 @@ async def find_who_leads(engine: Engine, groups: EpochGroups, setup: FenceSetup,
     """Find out why our group takes no more: another engine leads, and this one stops; or the group is not there, and
     another one is made; or it was the brake, and the engine halts until a person resumes it. Until both can be read
     nothing is placed. Raises StoreFailed."""
+    unknown = Trouble(services.log, "who_leads_unknown", "why")
     while True:
         try:
             leader = await setup.leadership.who_leads()
             is_gone = leader is None and await groups.forget_gone()
             break
         except (LeadershipUnknown, VenueError) as error:
-            services.log.warning("who_leads_unknown", why=str(error))
+            unknown.record(str(error))
             await trio.sleep(ASK_AGAIN_S)
+    unknown.end()
     if leader is not None:
         engine.stop_fenced(leader)
         return

@@ -18,6 +18,7 @@ from fsm_exec.core.epochs import EpochGroup, note_of_group
 from fsm_exec.core.leadership_port import Leader, LeadershipUnknown
 from fsm_exec.core.market.account import GroupChanged, GroupCreated
 from fsm_exec.core.market.orders import NotSent, PlaceAnswer, PlaceOrder, Refused, Unknown
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.fence import SHARD, FenceSetup
@@ -132,7 +133,7 @@ class EpochGroups:
     async def _make(self, shard: int) -> None:
         """Make the group of a shard, or reset the one it had, until it can be used; durable and noted before it is.
         Raises StoreFailed."""
-        pause_s = PAUSE_FIRST_S
+        pause_s, missing = PAUSE_FIRST_S, Trouble(self._log, "no_order_group", "why")
         before = self._taken_out.get(shard)
         group: EpochGroup | None = None
         while True:
@@ -148,7 +149,7 @@ class EpochGroups:
             if group is not None and why is None:
                 break
             self._missing[shard] = (self._missing[shard][0], why or "")
-            self._log.warning("no_order_group", shard=shard, why=why, again_in_s=pause_s)
+            missing.record(why or "", shard=shard, again_in_s=pause_s)
             await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
         self._taken_out.pop(shard, None)
@@ -157,6 +158,7 @@ class EpochGroups:
             return
         self._groups[shard] = group
         self._missing.pop(shard, None)
+        missing.end()
         self._log.info("order_group", group=group.group_id, shard=shard, limit_e2=group.limit_e2)
         self._ready[shard].set()
 

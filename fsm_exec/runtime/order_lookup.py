@@ -32,6 +32,7 @@ from fsm_exec.core.recovery.order_lookup import (
 from fsm_exec.core.recovery.proof import is_overtaken, order_ids, prove, row_of, zombie_row
 from fsm_exec.core.recovery.reconcile import fill_is_news
 from fsm_exec.core.recovery.recovery import OVERLAP_US
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.kill_switch import cancel_order
@@ -116,7 +117,7 @@ class OrderLookup:
             self._running -= {client_order_id}
 
     async def _look_up_until_known(self, client_order_id: str) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s, failing = FIRST_PAUSE_S, Trouble(self._services.log, "inquiry_failed")
         while True:
             await trio.sleep(self._pause_s(client_order_id, pause_s))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
@@ -125,8 +126,9 @@ class OrderLookup:
                 return
             try:
                 await self._look_up_once(child, self._doubts[client_order_id][1])
+                failing.end()
             except VenueError as error:
-                self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
+                failing.record(str(error), order=client_order_id)
                 await self._cancel_unlisted(child)
 
     async def _cancel_unlisted(self, child: ChildOrder) -> None:

@@ -15,6 +15,7 @@ from fsm_exec.core.errors import VenueError
 from fsm_exec.core.exchange_port import AccountReads
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.reduce_only import asks_for_position, closable_e2
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.clock import WallClock
 
@@ -40,7 +41,8 @@ class PositionWatch:
     def __init__(
         self, exchange: AccountReads, closing: ClosingIndex, wall: WallClock, log: FilteringBoundLogger
     ) -> None:
-        self._exchange, self._closing, self._wall, self._log = exchange, closing, wall, log
+        self._exchange, self._closing, self._wall = exchange, closing, wall
+        self._unread = Trouble(log, "positions_not_read")
         self._empty: frozenset[str] = frozenset()  # markets in which the last answer showed nothing to close
 
     async def run(self) -> None:
@@ -59,8 +61,9 @@ class PositionWatch:
         try:
             positions = {held.ticker: held.count_e2 for held in await self._exchange.fetch_positions()}
         except VenueError as error:
-            self._log.warning("positions_not_read", error=str(error))
+            self._unread.record(str(error))
             return
+        self._unread.end()
         nothing = CountE2(0)
         self._empty = frozenset(
             execution.terms.ticker

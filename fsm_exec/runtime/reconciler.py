@@ -21,6 +21,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.recovery.order_lookup import is_after_our_changes
 from fsm_exec.core.recovery.reconcile import FRESH_US, fill_is_news, order_is_news, why_disputed, why_misnamed
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.stream_listener import EngineStreamListener
@@ -87,6 +88,7 @@ class Reconciler:
         self._suspects: frozenset[str] = frozenset()
         self._fills_since_us = wall.now_us() - OVERLAP_US
         self._room: dict[str, int] = {}
+        self._failing = Trouble(log, "reconciliation_failed")
         self.passes = 0
 
     async def run(self) -> NoReturn:
@@ -117,8 +119,9 @@ class Reconciler:
         while not done:
             try:
                 done = await self.reconcile()
+                self._failing.end()
             except VenueError as error:
-                self._log.warning("reconciliation_failed", error=str(error))
+                self._failing.record(str(error))
             if not done:
                 await trio.sleep(RETRY_S)
 

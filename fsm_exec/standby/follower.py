@@ -18,6 +18,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import ExecError
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.standby.accepted_notes import delete_note, load_notes
 from fsm_exec.standby.copy_reads import CopySeen, find_known_keys, load_copy
@@ -73,7 +74,7 @@ class Follower:
 
     async def run(self) -> None:
         """Keep the copy, for ever."""
-        failures = 0
+        failures, ended = 0, Trouble(self._log, "copying_ended", "why")
         while True:
             began_s = trio.current_time()
             try:
@@ -81,8 +82,11 @@ class Follower:
                     why = await process.read_failure()
             except ExecError as error:
                 why = str(error)
-            failures = 1 if trio.current_time() - began_s > NOTES_EVERY_S else failures + 1
-            self._log.warning("copying_ended", why=why, failures=failures)
+            failures += 1
+            if trio.current_time() - began_s > NOTES_EVERY_S:
+                failures = 1
+                ended.end()
+            ended.record(why)
             self._why_no_copy = why
             if failures >= AFRESH_AFTER:
                 remove_copy(self.copy)

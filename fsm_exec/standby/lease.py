@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.leadership_port import Leader, LeadershipUnknown
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.standby.lease_record import (
     LEASE_S,
     LeaseHolder,
@@ -56,6 +57,7 @@ class Lease:
         self.save_beat = save_beat
         self._beat = ""
         self._why_failing: str | None = None
+        self._failing = Trouble(log, "lease_not_renewed", "why")
         self._renewed_s = 0.0
 
     @property
@@ -118,6 +120,7 @@ class Lease:
         await self._place.save(RECORD, encode_record(record), None if over is None else over.tag)
         self._renewed_s = trio.current_time()
         self._why_failing = None
+        self._failing.end()
 
     async def run(self, stop: Callable[[Leader], None]) -> None:
         """Renew the lease three times in its length, until another engine leads; then call `stop` with it, once."""
@@ -134,8 +137,7 @@ class Lease:
                 return
 
     def _note_failure(self, why: str) -> None:
-        if self._why_failing is None:
-            self._log.warning("lease_not_renewed", where=self.where, why=why)
+        self._failing.record(why, where=self.where)
         self._why_failing = why
 
     async def who_leads(self) -> Leader | None:

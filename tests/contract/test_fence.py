@@ -161,7 +161,7 @@ class Stage:
         await trio.sleep(1)
 
 
-async def submit(session: Session, *, contracts: CountE2 = TARGET) -> str:
+async def submit(session: Session, *, contracts: CountE2 = TARGET, horizon_s: int = HORIZON_S) -> str:
     """Submit an execution that rests at its price."""
     chosen = method("simple_limit")
     return await session.engine.submit(
@@ -171,7 +171,7 @@ async def submit(session: Session, *, contracts: CountE2 = TARGET) -> str:
             target_e2=contracts,
             method=MethodRef(chosen.full_name, chosen),
             limits=resolve_limits(PRICE, LINEAR_CENT, session.engine.feeds[TICKER].terms.fees),
-            horizon_us=HORIZON_S * 1_000_000,
+            horizon_us=horizon_s * 1_000_000,
         )
     )
 

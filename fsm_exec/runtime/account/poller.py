@@ -37,6 +37,7 @@ from fsm_exec.core.market.account import MarketFacts, Settlement
 from fsm_exec.core.market.orders import OrderListing, OrderReport
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore, Store
+from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import CountE2, MoneyE6, complement
 from fsm_exec.runtime.account.foreign_fills import ForeignFills
 from fsm_exec.runtime.account.gate import Gate
@@ -77,6 +78,8 @@ class AccountPoller:
         self._engine, self._exchange, self._store, self._account = engine, exchange, store, account
         self._ledger, self._gate, self._names, self._stream = ledger, gate, names, stream
         self._wall, self._log = wall, log
+        self._unread = Trouble(log, "account_not_read")
+        self._unread_events, self._unread_marks = Trouble(log, "events_not_read"), Trouble(log, "marks_not_read")
         self._seen: dict[str, Seen] = {}
         self._odd = MoneyE6(0)
         self._odd_us = 0  # when it was first that
@@ -118,8 +121,9 @@ class AccountPoller:
         try:
             await self._read(number)
             is_read = True
+            self._unread.end()
         except (VenueError, SaveRefused) as error:
-            self._log.warning("account_not_read", error=str(error))
+            self._unread.record(str(error))
             if isinstance(error, SaveRefused):  # a row that the database does not take stops nobody
                 doubts.clear_by_look(number, ())
         doubts.end_look()
@@ -265,8 +269,9 @@ class AccountPoller:
                 shape = await self._exchange.fetch_event_shape(event)
                 ledger.learn_shape(shape)
                 await self._account.save_event_shape(shape, now_us)
+            self._unread_events.end()
         except VenueError as error:
-            self._log.warning("events_not_read", error=str(error))
+            self._unread_events.record(str(error))
 
     async def _reload_stale(self) -> None:
         await self._ledger.reload_stale(self._account)
@@ -335,8 +340,9 @@ class AccountPoller:
                 for facts in (await self._exchange.fetch_market_facts(missing)).values():
                     if facts.ticker in self._terms:
                         self._marks[facts.ticker] = _mark(facts, self._terms[facts.ticker], self._wall.now_us())
+                self._unread_marks.end()
             except VenueError as error:
-                self._log.warning("marks_not_read", error=str(error))
+                self._unread_marks.record(str(error))
                 if not self._marks.keys() >= set(missing):
                     return None
         lines = (line_of(one.ticker, one.holding, self._marks.get(one.ticker)) for one in self._ledger.markets.values())
