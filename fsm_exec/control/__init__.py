@@ -7,6 +7,7 @@ The daemon's side, from the socket inwards:
     app, endpoints       paths and handlers; the list of endpoints that the OpenAPI document (openapi) is made of too
     responses, api_errors, schema   bodies and queries; errors with their codes; the structs of both sides
     service, admission   what each endpoint does; how a submission is checked (limits: what is accepted at most)
+    user_commands        cancel, halt and resume
     journal_stream, broadcast, events   rows for a reader, what wakes the reader, rows as server-sent events
 
 The client's side:

@@ -53,6 +53,7 @@ from fsm_exec.control.schema import (
     Submission,
 )
 from fsm_exec.control.sizer import NothingToBuy, Sizer
+from fsm_exec.control.user_commands import UserCommands
 from fsm_exec.control.watched_markets import WatchedMarkets
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
@@ -118,6 +119,7 @@ class Control:
             engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table(), self._sizer
         )
         self.closer = Closer(reads, self.markets, find_method, self._accept_once)
+        self._commands = UserCommands(engine, store, wall)
         self.risk = RiskViews(engine, store)
         self.account = AccountViews(engine, store, reads, wall)
         self._alerts = AlertViews(store, delivery)
@@ -364,27 +366,17 @@ class Control:
         return quote_of(feed.view(cast("Outcome", execution.outcome)))
 
     async def cancel(self, execution_id: str) -> Acknowledged:
-        state = (await self.show(execution_id, 0)).execution.state
-        if state in EXECUTION_ENDS:
-            raise api_errors.conflict(f"execution {execution_id} has ended already ({state})")
-        await self._engine.cancel(execution_id)
-        return Acknowledged(execution_id=execution_id, state=state)
+        return await self._commands.cancel((await self.show(execution_id, 0)).execution)
 
     async def resume_execution(self, execution_id: str) -> Acknowledged:
-        execution = (await self.show(execution_id, 0)).execution
-        if execution.quarantine is None:
-            raise api_errors.conflict(f"execution {execution_id} is not quarantined, it is {execution.state}")
-        await self._engine.resume_execution(execution_id)
-        return Acknowledged(execution_id=execution_id, state=execution.state)
+        return await self._commands.resume_execution((await self.show(execution_id, 0)).execution)
 
     async def halt(self) -> Status:
-        self._engine.halt()
-        await self._store.save_halt(self._wall.now_us(), self._engine.status().why_halted or "asked to")
+        await self._commands.halt()
         return await self.status()
 
     async def resume(self) -> Status:
-        self._engine.resume()
-        await self._store.save_halt(self._wall.now_us(), None)
+        await self._commands.resume()
         return await self.status()
 
     async def alerts(self, query: AlertsQuery | None = None) -> AlertList:
