@@ -119,6 +119,7 @@ _SUBMISSION: Final[Codes] = {
     502: ("exchange",),
     503: ("degraded",),
 }
+_NOTED: Final[Codes] = {503: ("degraded",)}
 _READ: Final[Codes] = {502: ("exchange",)}
 _MARKET: Final[Codes] = {422: ("invalid",)}
 _ONE: Final = "/executions/{execution_id}"
@@ -189,7 +190,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         f"{_ONE}/resume",
         "Take a quarantined execution up again.",
         {202: Acknowledged},
-        _codes(_BODY, _UNKNOWN, _CONFLICT),
+        _codes(_BODY, _UNKNOWN, _CONFLICT, _NOTED),
         body=NoQuery,
     ),
     Endpoint(
@@ -201,7 +202,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         _codes(_BODY),
         body=NoQuery,
     ),
-    Endpoint("resume", "POST", "/resume", "Accept executions again.", {200: Status}, _codes(_BODY), body=NoQuery),
+    Endpoint(
+        "resume",
+        "POST",
+        "/resume",
+        "Accept executions again.",
+        {200: Status},
+        _codes(_BODY, _CONFLICT, _NOTED),
+        body=NoQuery,
+    ),
     Endpoint("markets", "GET", "/markets", "Find markets.", {200: MarketList}, _codes(_READ), query=MarketsQuery),
     Endpoint(
         "book",

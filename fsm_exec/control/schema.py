@@ -174,10 +174,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
-    """The request is on its way; `show` or `watch` say what comes of it."""
+    """The request is on its way; `show` or `watch` say what comes of it. `not_noted`: what a takeover by a standby may
+    not know of, one line each: it could not be noted beside the lease record within a second."""
 
     execution_id: str
     state: str
+    not_noted: list[str] = []
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -240,7 +242,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     been asked since the start. `losses`: what the database had acknowledged and did not have when this daemon
     started. `risk` null: the engine keeps no account. `alerts_pending` have not been told through every channel.
     `page_url` is where a browser sees all this (`fsm-exec open`), null: no page is served. `lease`: how long what rests
-    outlives the daemon's host; null: a daemon from before there were leases."""
+    outlives the daemon's host; null: a daemon from before there were leases. `not_noted`: what was ordered (a halt, a
+    cancel) and a takeover by a standby may not know of, since it could not be noted beside the lease record yet."""
 
     version: str
     state: str
@@ -265,6 +268,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     watchers: int
     limits: ControlLimits
     losses: list[str] = []
+    not_noted: list[str] = []
     risk: RiskStanding | None = None
     alerts_pending: int = 0
     page_url: str | None = None

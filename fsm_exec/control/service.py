@@ -424,6 +424,7 @@ class Control:
             watchers=len(self._watchers),
             limits=self._limits,
             losses=self._engine.losses,
+            not_noted=self._commands.not_noted(),
             risk=self.risk.standing(),
             alerts_pending=await self._store.count_pending_alerts(),
             page_url=None if self.page_door is None else self.page_door.url,

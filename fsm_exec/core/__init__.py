@@ -15,6 +15,8 @@ Beside them stand what the outside must offer, as protocols, and what everything
 
     exchange_port            the account at the exchange, and the listener of its stream
     store_port               the database
+    leadership_port          who leads, where two engines have one account
+    command_notes_port       notes of what a person orders, outside of the database
     errors, text             the tree of errors; foreign text made fit to be shown
     trouble                  what the log tells of trouble that goes on
 """

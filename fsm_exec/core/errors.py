@@ -106,7 +106,7 @@ class OverCapacity(LocalError):
 
 
 class NotNoted(LocalError):
-    """A submission that could not be noted beside the lease record: it might be lost with this host, unseen."""
+    """What sets to work could not be noted beside the lease record: it might be lost with this host, unseen."""
 
 
 class SaveRefused(StoreFailed):

@@ -49,6 +49,7 @@ from fsm_exec.runtime.supervisor import Supervisor
 if TYPE_CHECKING:
     from fsm_exec.core.algorithm.algorithm import Algorithm
     from fsm_exec.core.algorithm.market_view import MarketView
+    from fsm_exec.core.command_notes_port import CommandNotes
     from fsm_exec.core.execution.execution import Execution
     from fsm_exec.core.leadership_port import Leader
     from fsm_exec.core.market.account import BudgetFacts
@@ -76,6 +77,12 @@ class AcceptanceNotes(Protocol):
     async def forget(self, request: ExecutionRequest) -> None:
         """Forget it: it was not accepted."""
         ...
+
+
+class HaltStore(Protocol):
+    """The part of a database that keeps whether the engine is halted."""
+
+    async def save_halt(self, at_us: int, why: str | None) -> None: ...
 
 
 class Engine:
@@ -112,6 +119,7 @@ class Engine:
         self.account: Account | None = None  # given by `lifespan.open_engine`
         self.groups: EpochGroups | None = None  # the same
         self.notes: AcceptanceNotes | None = None  # given by the daemon, where a standby follows
+        self.commands: CommandNotes | None = None  # the same
         self.status_left = self.status()  # as it stood when `drain` stopped waiting
 
     # Operations of its owner.
@@ -238,6 +246,11 @@ class Engine:
         for actor in list(self.actors.values()):  # some begin with it
             actor.end(reason)
 
+    def end_execution(self, execution_id: str, reason: Reason = "user") -> None:
+        """Tell one execution at work to end; nothing if there is none of that name."""
+        if (actor := self.actors.get(execution_id)) is not None:
+            actor.end(reason)
+
     async def cancel(self, execution_id: str, reason: Reason = "user") -> None:
         """End one execution; a quarantined one is loaded again for it. Returns when its ending is durable: no restart
         forgets it then.
@@ -295,8 +308,22 @@ class Engine:
         if self.state in ("halted", "draining"):
             self._supervisor.cancel_quarantined()
 
-    def resume(self) -> None:
-        """Accept work again. Raises LocalError unless halted by `halt`, with everything recovered."""
+    async def keep_halt(self, store: HaltStore) -> None:
+        """Keep that it halted, in the database and, where a standby follows, beside it. Raises StoreFailed."""
+        at_us, why = self._services.wall.now_us(), self._why_halted or "asked to"
+        failure: StoreFailed | None = None
+        async with trio.open_nursery() as nursery:  # neither waits for the other
+            if self.commands is not None:
+                nursery.start_soon(self.commands.note_halt, why, at_us)
+            try:
+                await store.save_halt(at_us, why)
+            except StoreFailed as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def require_resumable(self) -> None:
+        """Raises LocalError unless it was halted by `halt`, with everything recovered."""
         if self.failure is not None:
             raise LocalError(f"the engine cannot be resumed, only started again: {self.failure}")
         if not self._recovered.is_set():
@@ -305,6 +332,10 @@ class Engine:
             raise LocalError(f"the engine is {self.state}, not halted")
         if self.account is not None:
             self.account.require_no_halt()
+
+    def resume(self) -> None:
+        """Accept work again. Raises as `require_resumable` does."""
+        self.require_resumable()
         self._why_halted = None
         self.fire("resume")
         if self.groups is not None:

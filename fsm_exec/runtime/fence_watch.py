@@ -115,7 +115,7 @@ async def find_who_leads(engine: Engine, groups: EpochGroups, setup: FenceSetup,
     said = f"{why}; nobody else leads, so it was the brake: {limit}, or somebody triggered the group by hand"
     if engine.state in ("recovering", "running"):
         engine.halt(said)
-        await setup.store.save_halt(services.wall.now_us(), said)
+        await engine.keep_halt(setup.store)
 
 
 async def delete_spent_groups(

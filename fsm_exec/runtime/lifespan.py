@@ -182,7 +182,7 @@ async def _open_account(
         def halt_runaway(why: str) -> None:
             if engine.state in ("recovering", "running"):
                 engine.halt(why)
-                services.requests.start_soon(engine.run_service, account.store.save_halt, wall.now_us(), why)
+                services.requests.start_soon(engine.run_service, engine.keep_halt, account.store)
 
         exchange.may_write = WriteBrake(account.limits.max_writes_per_minute, halt_runaway).may_write
     return poller

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.store.reads.standby_reads import knows_key
+from fsm_exec.store.reads.standby_reads import has_ended, knows_key
 
 
 class CopySeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +65,16 @@ def find_known_keys(path: Path, keys: list[str]) -> set[str]:
     try:
         with closing(_open(path)) as connection:
             return {key for key in keys if knows_key(connection, key)}
+    except (sqlite3.Error, ValueError):
+        return set()
+
+
+def find_ended(path: Path, executions: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Find which of these executions, each an id and a time of acceptance, have ended by the copy at `path`. None of
+    them while it cannot be read."""
+    try:
+        with closing(_open(path)) as connection:
+            return {one for one in executions if has_ended(connection, *one)}
     except (sqlite3.Error, ValueError):
         return set()
 

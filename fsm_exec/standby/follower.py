@@ -21,7 +21,8 @@ from fsm_exec.core.errors import ExecError
 from fsm_exec.core.trouble import Trouble
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.standby.accepted_notes import delete_note, load_notes
-from fsm_exec.standby.copy_reads import CopySeen, find_known_keys, load_copy
+from fsm_exec.standby.command_notes import load_execution_notes
+from fsm_exec.standby.copy_reads import CopySeen, find_ended, find_known_keys, load_copy
 from fsm_exec.standby.lag import LagMeter
 from fsm_exec.standby.lease import Lease
 from fsm_exec.standby.lease_record import ExpiryWatch, LeaseRecord
@@ -93,7 +94,8 @@ class Follower:
             await trio.sleep(AGAIN_AFTER_S)
 
     async def clean_notes(self) -> None:
-        """Delete the notes of submissions that the copy has, again and again, for ever."""
+        """Delete the notes of submissions that the copy has, and of executions that have ended by it, again and again,
+        for ever."""
         while True:
             with suppress(ExecError):  # the next time
                 notes = await load_notes(self._place)
@@ -101,7 +103,16 @@ class Follower:
                 for key in known:
                     await delete_note(self._place, key)
                 self._notes = len(notes) - len(known)
+            with suppress(ExecError):
+                await self._clean_execution_notes()
             await trio.sleep(NOTES_EVERY_S)
+
+    async def _clean_execution_notes(self) -> None:
+        notes = await load_execution_notes(self._place)
+        noted = {name: (note.execution_id, note.accepted_at) for name, note in notes.items()}
+        ended = await trio.to_thread.run_sync(find_ended, self.copy, list(noted.values()))
+        for name in [name for name, execution in noted.items() if execution in ended]:
+            await self._place.delete(name)
 
     async def look(self) -> StandbySeen:
         """Look at copy and record."""

@@ -410,6 +410,14 @@ class SqliteStore:
         """Leave a sign of life: a copy of this database shows by it how old it is."""
         await self._writer.save(BeatSave(at))
 
+    async def load_beat(self) -> str | None:
+        """Load the newest sign of life; None: there is none."""
+        return await self._read(standby_reads.load_beat)
+
+    async def load_acceptance(self, execution_id: str) -> str | None:
+        """Load when an execution was accepted, ISO 8601 UTC; None: there is none of that name, or it is archived."""
+        return await self._read(functools.partial(standby_reads.load_acceptance, execution_id=execution_id))
+
     async def knows_key(self, key: str) -> bool:
         """Whether something was accepted under a key, or was reported as lost with another host."""
         return await self._read(functools.partial(standby_reads.knows_key, key=key))

@@ -44,6 +44,7 @@ PORTS = (
     "fsm_exec/core/exchange_port.py",
     "fsm_exec/core/alerts/channel_port.py",
     "fsm_exec/core/leadership_port.py",
+    "fsm_exec/core/command_notes_port.py",
     "fsm_exec/core/store_port.py",
 )
 """Protocols of what the outside does: signatures, without a body."""

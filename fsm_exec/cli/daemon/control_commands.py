@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import click
+import trio
 
-from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
+from fsm_exec.cli.config import load_config
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, open_client, print_json
 from fsm_exec.cli.output import say
+from fsm_exec.control.client_errors import DaemonAbsent
 from fsm_exec.control.open_orders import describe_open_orders
-from fsm_exec.core.errors import ExecError
+from fsm_exec.core.errors import ExecError, UserError
+from fsm_exec.runtime.clock import system_us
+from fsm_exec.standby.command_notes import save_halt_without_engine
+from fsm_exec.standby.settings import open_place
 
 LOOK_S: Final = 0.5
 WAIT_MAX_S: Final = 86_400
@@ -18,6 +27,10 @@ WAIT_MAX_S: Final = 86_400
 
 class OrdersStillLive(ExecError):
     """Orders that were to be cancelled may still be live."""
+
+
+class HaltOnlyNoted(ExecError):
+    """No daemon took the halt; the text says who will hear of it."""
 
 
 @click.command()
@@ -30,6 +43,7 @@ def cancel(daemon: Client, execution_id: str, *, as_json: bool) -> None:
         print_json(acknowledged)
     else:
         say(f"{acknowledged.execution_id} is being cancelled; see: fsm-exec show {acknowledged.execution_id}")
+    _say_not_noted(acknowledged.not_noted)
 
 
 @click.command()
@@ -39,14 +53,35 @@ def cancel(daemon: Client, execution_id: str, *, as_json: bool) -> None:
     type=click.IntRange(0, WAIT_MAX_S),
     help="Seconds until it stops waiting for the exchange's word.  [default: as long as `status` says a halt takes]",
 )
-@daemon_command
-def halt(daemon: Client, wait_s: int | None, *, as_json: bool) -> None:
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file, for [standby].")
+@click.option("--lease", metavar="URL", help="Where the lease record of a pair is.  [default: as configured, none]")
+@daemon_options
+def halt(
+    url: str | None,
+    token_file: Path | None,
+    wait_s: int | None,
+    config: Path | None,
+    lease: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """End every execution and take no new ones until `fsm-exec resume`.
 
     It waits until the exchange has said that nothing is live, and fails if that takes too long: the daemon goes on
-    cancelling all the same.
+    cancelling all the same. Where no daemon answers and a standby follows, the halt is noted beside the lease record:
+    the engine that leads halts, and one that takes over begins halted.
     """
+    try:
+        with open_client(url, token_file) as daemon:
+            _halt(daemon, wait_s, as_json=as_json)
+    except DaemonAbsent as absent:
+        raise _note_halt(absent, config, lease) from absent
+
+
+def _halt(daemon: Client, wait_s: int | None, *, as_json: bool) -> None:
+    """Halt the daemon. Raises OrdersStillLive and what the client raises."""
     status = daemon.halt()
+    _say_not_noted(status.not_noted)
     began_s = time.monotonic()
     within_s = status.halt_within_s if wait_s is None else wait_s
     while not status.nothing_live and time.monotonic() - began_s < within_s:
@@ -62,6 +97,38 @@ def halt(daemon: Client, wait_s: int | None, *, as_json: bool) -> None:
         )
     if not as_json:
         say(f"{status.state}: the exchange says that nothing is live")
+
+
+def _note_halt(absent: DaemonAbsent, config: Path | None, lease: str | None) -> ExecError:
+    """Note a halt that no daemon takes, where there is a lease record; return what is to be said."""
+    where = lease
+    if where is None:
+        try:
+            where = load_config(config).config.standby.lease
+        except UserError:
+            if config is not None:
+                raise
+    if not where:
+        return absent
+    place = open_place(where)
+    why = f"fsm-exec halt on {socket.gethostname()}, where no daemon answered"
+    try:
+        trio.run(save_halt_without_engine, place, why, system_us())
+    except ExecError as error:
+        return HaltOnlyNoted(f"{absent}; nor can the halt be noted beside the lease record: {error}")
+    return HaltOnlyNoted(
+        f"{absent}; the halt is noted at {place.url}: an engine that leads elsewhere halts within a third of its "
+        "lease, one that takes over begins halted"
+    )
+
+
+def _say_not_noted(lines: Sequence[str]) -> None:
+    if lines:
+        say(
+            f"fsm-exec: done, but a takeover by the standby may not know of it, the lease record's place does not "
+            f"answer: {'; '.join(lines)}; it is noted as soon as it does",
+            err=True,
+        )
 
 
 @click.command()

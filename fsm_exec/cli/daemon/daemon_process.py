@@ -212,6 +212,7 @@ class DaemonProcess:
             if pair is not None:
                 session.nursery.start_soon(pair.lead, engine.stop_fenced)
                 session.nursery.start_soon(self._report_lost, pair, engine, reads)
+                session.nursery.start_soon(pair.keep_commands, engine)
             archive = parts.account.config.archive
             session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)
             watch = AlertWatch(engine, store, delivery, alerts.settings, parts.database, wall, log)

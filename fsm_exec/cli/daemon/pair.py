@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,10 @@ from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.standby.accepted_notes import KeyNotes
+from fsm_exec.standby.command_notes import CommandKeeper
 from fsm_exec.standby.lease import Lease, LeaseHeld
 from fsm_exec.standby.lease_record import LeaseHolder
+from fsm_exec.standby.lost_commands import LostCommands
 from fsm_exec.standby.lost_keys import LostKeys, OrderLister, describe_lost
 from fsm_exec.standby.places.place import Place, PlaceUnreachable
 from fsm_exec.store import SqliteStore
@@ -63,13 +65,17 @@ class Pair:
         self.lease.term = setup.term
         self._keys = LostKeys(setup.place, store, wall.now_us, log)
         self._lost: list[LostSubmission] = []
+        self._keeper = CommandKeeper(setup.place, store.instance, log)
+        self._commands = LostCommands(setup.place, store, self._keeper, wall, log)
+        self._lost_commands: list[str] = []  # a line each
 
     async def begin(self) -> None:
-        """Lead, and learn what was lost, before the engine accepts anything. Raises LeaseHeld, LeaseUnknown, UserError
-        and StoreFailed."""
+        """Lead, and learn what was lost, before the engine is there; the database is halted then if that was ordered.
+        Raises LeaseHeld, LeaseUnknown, UserError and StoreFailed."""
         try:
             if not self._setup.term:
                 await self.lease.acquire(take_over=self._setup.take_over)
+            self._lost_commands = await self._commands.load()
             if (leader := await self.lease.renew()) is not None:
                 raise LeaseHeld(f"{leader.holder} took over in term {leader.term}, while this engine was starting")
             self._lost = await self._keys.find(is_start=True)
@@ -80,9 +86,36 @@ class Pair:
             ) from error
 
     def attach(self, engine: Engine) -> None:
-        """Have the engine note what it accepts, and say when the lease is not renewed."""
+        """Have the engine note what it accepts and what is ordered of it, and say when the lease is not renewed; tell
+        executions to end that were ordered to. Nothing may be awaited between the engine's opening and this."""
+        engine.commands = self._keeper
+        for line in [*self._lost_commands, *self._commands.apply(engine)]:
+            engine.report_loss(line)
         engine.notes = KeyNotes(self._setup.place, self._store.instance, self._wall.now_us)
         engine.health.why_no_lease = self.lease.trouble
+
+    async def keep_commands(self, engine: Engine) -> None:
+        """Note what was ordered of the engine, and do what was ordered elsewhere, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keeper.run)
+            with suppress(ExecError):  # what made the start fail is said elsewhere
+                await engine.wait_running()
+                await self._say_done(engine, await self._commands.apply_to_quarantined(engine))
+            while True:
+                with suppress(PlaceUnreachable, StoreFailed):
+                    await self._say_done(engine, await self._commands.look(engine))
+                await trio.sleep(self.lease.lease_s / 3)
+
+    async def _say_done(self, engine: Engine, lines: Sequence[str]) -> None:
+        for line in lines:
+            await self._say_lost(engine, line, "command")
+
+    async def _say_lost(self, engine: Engine, line: str, subject: str) -> None:
+        engine.report_loss(line)
+        say(f"fsm-exec: {line}", err=True)
+        alert = Alert(kind="lost", subject=subject, text=one_line(line), at_us=self._wall.now_us(), stands=False)
+        with suppress(StoreFailed):
+            await self._store.save_alerts([alert])
 
     async def report_lost(self, engine: Engine, exchange: OrderLister) -> None:
         """Say what was lost, with what it bought, once the engine runs; again whenever more is found: an engine that
@@ -94,14 +127,7 @@ class Pair:
                     unread.add(line)
                     engine.report_loss(line)
             for one in await self._keys.learn_bought(lost, exchange) if lost else ():
-                line = describe_lost(one)
-                engine.report_loss(line)
-                say(f"fsm-exec: {line}", err=True)
-                alert = Alert(
-                    kind="lost", subject=one.key, text=one_line(line), at_us=self._wall.now_us(), stands=False
-                )
-                with suppress(StoreFailed):
-                    await self._store.save_alerts([alert])
+                await self._say_lost(engine, describe_lost(one), one.key)
             await trio.sleep(self.lease.lease_s / 3)
             lost = []
             with suppress(PlaceUnreachable):

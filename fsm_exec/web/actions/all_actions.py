@@ -69,7 +69,7 @@ async def _confirm_cancel(control: Control, form: ExecutionForm) -> Confirmation
 
 async def _cancel(control: Control, form: ExecutionForm, _: str) -> Answer:
     acknowledged = await control.cancel(form.execution_id)
-    return Answer(text=f"{acknowledged.execution_id} is being cancelled")
+    return Answer(text=f"{acknowledged.execution_id} is being cancelled{_not_noted(acknowledged.not_noted)}")
 
 
 async def _confirm_resume_execution(control: Control, form: ExecutionForm) -> Confirmation:
@@ -87,7 +87,12 @@ async def _confirm_halt(control: Control, _: NoForm) -> Confirmation:
 
 async def _halt(control: Control, _: NoForm, __: str) -> Answer:
     status = await control.halt()
-    return Answer(text=f"{status.state}: every order is being cancelled, within {status.halt_within_s} s")
+    said = f"{status.state}: every order is being cancelled, within {status.halt_within_s} s"
+    return Answer(text=f"{said}{_not_noted(status.not_noted)}")
+
+
+def _not_noted(lines: list[str]) -> str:
+    return f"; a takeover by the standby may not know yet of {', '.join(lines)}" if lines else ""
 
 
 async def _confirm_resume(control: Control, _: NoForm) -> Confirmation:
