@@ -51,6 +51,7 @@ HEAVY_MODULES = (
     "paper/test_fidelity.py",
     "runtime/test_recovery_mutants.py",
     "standby/test_copies.py",
+    "standby/test_ordered_in_the_lag.py",
     "standby/test_pair_in_a_bucket.py",
     "standby/test_takeover.py",
     "specification/test_fuzzing.py",

@@ -3,7 +3,8 @@
 1. The lease record is taken, whoever has it: from then on the old engine, if it lives and can read the record, stops.
 2. Everything that the replica has is copied and checked. Without an answer of the replica the copy that was followed is
    taken, if it is sound.
-3. What stands in the database's place is moved aside, never overwritten, and the copy is put there.
+3. What stands in the database's place is moved aside, never overwritten, and the copy is put there. Of what was moved
+   aside the newest few are kept.
 
 A crash at any point leaves the next takeover everything it needs: it begins at 1 again, in a term of its own. The
 engine that opens the database then fences the old one at the exchange before it recovers.
@@ -27,6 +28,8 @@ from fsm_exec.standby.follower import remove_copy
 from fsm_exec.standby.litestream import CopyFailed, Litestream
 
 BESIDE: Final = ("-wal", "-shm", ".acknowledged")
+ASIDE: Final = ".before-term-"
+ASIDE_KEPT: Final = 3
 PARTIAL: Final = ".taking-over"
 RESTORE_WITHIN_S: Final = 600.0
 
@@ -71,7 +74,7 @@ def _put_in_place(made: Path, database: Path, term: int, tell: Callable[[str], o
     if load_copy(made) is None:
         raise NothingToTakeOver(f"{made} is no fsm-exec database that was replicated beside an engine with a lease")
     if database.exists():
-        aside = database.with_name(f"{database.name}.before-term-{term}")
+        aside = database.with_name(f"{database.name}{ASIDE}{term}")
         tell(f"{database} was there already; it is {aside} now")
         for suffix in BESIDE:
             beside = database.with_name(database.name + suffix)
@@ -86,3 +89,19 @@ def _put_in_place(made: Path, database: Path, term: int, tell: Callable[[str], o
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    _remove_old(database, tell)
+
+
+def _remove_old(database: Path, tell: Callable[[str], object]) -> None:
+    """Remove what earlier takeovers moved aside, but for the newest. That one cannot be removed stops no takeover."""
+    begin = database.name + ASIDE
+    terms = [path.name.removeprefix(begin) for path in database.parent.iterdir() if path.name.startswith(begin)]
+    for term in sorted({int(term) for term in terms if term.isdecimal()})[:-ASIDE_KEPT]:
+        old = database.with_name(f"{begin}{term}")
+        try:
+            for suffix in (*BESIDE, ""):  # the database last: by its name the rest is found again
+                old.with_name(old.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            tell(f"{old}, of an earlier takeover, cannot be removed: {error.strerror}")
+        else:
+            tell(f"{old}, of an earlier takeover, is removed; the newest {ASIDE_KEPT} are kept")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 
+from fsm_exec.standby.command_notes import load_halt_note
+from fsm_exec.standby.places.file_place import FilePlace
 from tests.cli.exchange import site
 from tests.cli.invoking import invoke
 
@@ -59,3 +62,20 @@ async def test_a_share_that_is_not_mounted_is_a_failure(tmp_path: Path, words: t
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
     assert "mount the share" in done.stderr
     assert not (tmp_path / "x.sqlite").exists()
+
+
+def test_a_halt_without_a_daemon_is_noted_beside_the_record(tmp_path: Path) -> None:
+    """Exit code 1 and one line, and the note is there; with the place gone one line says that too, and without a lease
+    record only that no daemon runs."""
+    share = tmp_path / "share"
+    share.mkdir()
+    noted = invoke(tmp_path, "halt", "--lease", share.as_uri())
+    alone = invoke(tmp_path, "halt")
+    gone = invoke(tmp_path, "halt", "--lease", (tmp_path / "no").as_uri())
+    assert [(done.returncode, done.stderr.count("\n")) for done in (noted, alone, gone)] == [(1, 1)] * 3
+    assert "the halt is noted" in noted.stderr
+    halt = trio.run(load_halt_note, FilePlace(share))
+    assert halt is not None
+    assert (halt.halted, halt.instance) == (True, "")
+    assert "noted" not in alone.stderr
+    assert "nor can the halt be noted" in gone.stderr

@@ -110,10 +110,12 @@ def _note_halt(absent: DaemonAbsent, config: Path | None, lease: str | None) -> 
                 raise
     if not where:
         return absent
-    place = open_place(where)
     why = f"fsm-exec halt on {socket.gethostname()}, where no daemon answered"
     try:
+        place = open_place(where)
         trio.run(save_halt_without_engine, place, why, system_us())
+    except UserError:
+        raise
     except ExecError as error:
         return HaltOnlyNoted(f"{absent}; nor can the halt be noted beside the lease record: {error}")
     return HaltOnlyNoted(
