@@ -17,6 +17,7 @@ from fsm_exec.core.exchange_port import AccountReads
 from fsm_exec.core.values.units import US_PER_S, CountE2
 
 GOOD_US: Final = 10 * US_PER_S
+KNOWN_US: Final = 2 * GOOD_US
 READ_S: Final = 2.0
 """For how long somebody who looks waits for it."""
 MARKETS_KEPT: Final = 1_000
@@ -30,6 +31,11 @@ class QueuePlaces:
         self._reads, self._now_us = reads, now_us
         self._read: dict[str, tuple[int, Mapping[str, CountE2]]] = {}
         self._locks: dict[str, trio.Lock] = {}
+
+    def known(self, ticker: str) -> Mapping[str, CountE2]:
+        """Return what the last read told, if that is not long ago, without asking; as `load`."""
+        at_us, found = self._read.get(ticker, (0, NONE_KNOWN))
+        return found if 0 <= self._now_us() - at_us < KNOWN_US else NONE_KNOWN
 
     async def load(self, ticker: str) -> Mapping[str, CountE2]:
         """Return how many contracts stand before each of our resting orders of a market; empty where it is not

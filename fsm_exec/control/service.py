@@ -113,7 +113,7 @@ class Control:
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
         self._accepting = 0
         self.markets = WatchedMarkets(engine, reads, wall)
-        self._queue = QueuePlaces(reads, wall.now_us)
+        self.queue = QueuePlaces(reads, wall.now_us)
         self._sizer = Sizer(engine, reads, self.markets, find_method)
         self.estimator = Estimator(
             engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table(), self._sizer
@@ -356,7 +356,7 @@ class Control:
         resting = {o.order_id: o.client_order_id for o in shown.orders if o.state in CHILD_LIVE and o.order_id}
         if not resting:
             return {}
-        places = await self._queue.load(shown.execution.ticker)
+        places = await self.queue.load(shown.execution.ticker)
         return {name: format_count(places[order_id]) for order_id, name in resting.items() if order_id in places}
 
     def _quote(self, execution: ExecutionSummary) -> Quote | None:

@@ -57,6 +57,26 @@ async def test_a_page_is_brought_up_to_date_as_it_happens(page: ServedPage) -> N
         assert "Bought 10" in text_of(after, "x-journal")
 
 
+async def test_who_watches_sees_what_stands_before_a_resting_order(page: ServedPage) -> None:
+    """Asked of the exchange only once somebody watches; a page made meanwhile has it, one of a past row and one of an
+    execution that has ended do not."""
+    desk = page.desk
+    name = await desk.accepted(target_price=None, limit="0.45", quantity="4")
+    address = f"/executions/{name}"
+    await until_text(page, address, "x-machine", "walking after row")
+    async with page.browser() as browser:
+        before = (await browser.get(address)).text
+        assert "Ahead" not in text_of(before, "x-orders")
+        assert desk.control.queue.known(TICKER) == {}
+        async with page.watched(place_of(before), address=f"{address}/events") as events:
+            orders = await events.until(lambda change: change.id == "x-orders" and "Ahead" in change.html)
+            assert '<td class="n">4</td><td class="n">10</td>' in orders.html
+            assert "Ahead" in text_of((await browser.get(address)).text, "x-orders")
+            assert "Ahead" not in (await browser.get(f"{address}/at/1")).text
+            await desk.control.cancel(name)
+            await events.until(lambda change: change.id == "x-orders" and "Ahead" not in change.html)
+
+
 async def until_text(page: ServedPage, address: str, element_id: str, text: str) -> None:
     with trio.fail_after(WITHIN_S):
         async with page.browser() as browser:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -16,7 +16,7 @@ from markupsafe import Markup
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.terms import MarketTerms
-from fsm_exec.core.values.units import Outcome
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.fork.kept_market import load_kept_market
 from fsm_exec.lab.report.execution_books import Books, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, Frame, frame_of, window_of
@@ -31,6 +31,7 @@ from fsm_exec.web.execution.header import Header, header_of
 from fsm_exec.web.execution.history import History
 from fsm_exec.web.execution.past import books_until, story_until
 from fsm_exec.web.execution.picture import Scene, draw_picture
+from fsm_exec.web.execution.tables import with_places
 from fsm_exec.web.execution.thinned_books import ThinnedBooks
 from fsm_exec.web.execution.view import JournalLine, RowView, journal_line, view_row
 
@@ -51,6 +52,17 @@ class Looked:
     row: RowView | None
     journal: list[JournalLine]
     picture: Markup
+
+    @property
+    def rests(self) -> bool:
+        """Whether it shows now, and an order that rests."""
+        return self.row is not None and self.row.is_last and any(line.kind == "live" for line in self.row.orders)
+
+    def with_places(self, places: Mapping[str, CountE2]) -> Looked:
+        """Return the same, with how much stands before each resting order, by the exchange's id."""
+        if self.row is None or not self.rests:
+            return self
+        return replace(self, row=replace(self.row, orders=with_places(self.row.orders, places)))
 
 
 class _Whole(NamedTuple):

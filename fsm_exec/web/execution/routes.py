@@ -134,7 +134,9 @@ class ExecutionPages:
         looked = await self._looking.look(execution_id, seq)
         if looked is None:
             raise HTTPException(404)
-        return looked
+        control = self._parts.control
+        # What is known: a page does not wait for the exchange. Who goes on watching is told by the board.
+        return looked if control is None else looked.with_places(control.queue.known(looked.detail.execution.ticker))
 
     async def _board(self, execution_id: str, looked: Looked | None) -> Board:
         """Return the board of an execution, which outlives its viewers for a while: a page that was made of it and

@@ -3,7 +3,7 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -41,7 +41,8 @@ PART_NAMES: Final = {
 
 
 class OrderLine(NamedTuple):
-    """One order as it stood. `kind` is `live`, `open` or `ended`."""
+    """One order as it stood. `kind` is `live`, `open` or `ended`; `ahead` is how much stands before it, where that
+    is known."""
 
     name: str
     exchange_id: str
@@ -56,6 +57,7 @@ class OrderLine(NamedTuple):
     sent: str
     doubt: str
     way: str
+    ahead: str = ""
 
 
 class FillLine(NamedTuple):
@@ -103,6 +105,16 @@ def order_lines(execution: Execution, changes: Sequence[StateChange]) -> list[Or
         if change.subject in ways:
             ways[change.subject].append(change)
     return [_order_line(execution, child, ways[child.client_order_id]) for child in shown]
+
+
+def with_places(lines: Sequence[OrderLine], places: Mapping[str, CountE2]) -> list[OrderLine]:
+    """Return the lines, those of live orders with how much stands before each of them, by the exchange's id."""
+    return [
+        line._replace(ahead=count(places[line.exchange_id]))
+        if line.kind == "live" and line.exchange_id in places
+        else line
+        for line in lines
+    ]
 
 
 def _way(changes: Sequence[StateChange]) -> str:
