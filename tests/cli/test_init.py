@@ -220,6 +220,33 @@ def test_the_unit_of_litestream_lies_beside_that_of_the_daemon(tmp_path: Path, m
     assert not list(config.parent.glob("*.service"))
 
 
+def test_the_unit_of_a_second_host_follows(tmp_path: Path) -> None:
+    """It is the only one that is written, of a configuration with both ends of the pair, and systemd finds it sound;
+    whatever is missing for it is said in one line."""
+    config = tmp_path / "made" / "config.toml"
+    config.parent.mkdir(mode=0o700)
+    account = 'environment = "demo"\napi_key_id = "k"\nprivate_key_path = "key.pem"\n'
+    given = ("init", "--systemd", "system", "--standby", "--config", str(config))
+    absent = invoke(tmp_path, *given)
+    config.write_text(f'{account}[standby]\nlease = "{tmp_path.as_uri()}"\n', encoding="utf-8")
+    for done, words in (
+        (absent, "--standby goes with --systemd and a configuration that is there: fsm-exec init writes one"),
+        (invoke(tmp_path, "init", "--standby", "--config", str(config)), "--standby goes with --systemd"),
+        (invoke(tmp_path, *given), "a standby needs lease and replica: give both in the table [standby]"),
+    ):
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert words in done.stderr
+    config.write_text(f'{account}[standby]\nlease = "{tmp_path.as_uri()}"\nreplica = "s3://b/a"\n', encoding="utf-8")
+    done = invoke(tmp_path, *given)
+    assert (done.returncode, done.stderr) == (0, "")
+    (unit,) = config.parent.glob("*.service")
+    lines = unit.read_text(encoding="utf-8").splitlines()
+    (command,) = (line for line in lines if line.startswith("ExecStart="))
+    assert f"standby --config {config} --litestream /" in command
+    assert {"Type=notify", "Restart=always", "Conflicts=fsm-exec.service"} <= set(lines)
+    verify(unit)
+
+
 def served(config: Path) -> str:
     return config.with_name("fsm-exec-paper.service").read_text(encoding="utf-8")
 

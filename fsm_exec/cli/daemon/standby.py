@@ -9,6 +9,7 @@ Exit codes: 0 ended by a signal while following, otherwise those of `serve`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from fsm_exec.cli.daemon.account import load_account
 from fsm_exec.cli.daemon.daemon_process import OnStop
 from fsm_exec.cli.daemon.pair import PairSetup, holder_of
 from fsm_exec.cli.daemon.serve import PORT_MAX, choose_database, run_daemon
+from fsm_exec.cli.daemon.service_manager import ServiceManager
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.output import say, say_json
@@ -176,6 +178,7 @@ class StandbyProcess:
         self._parts = parts
         wall = WallClock(system_us())
         log = open_log(parts.log_file, wall)
+        self._manager = ServiceManager(os.environ)
         self._lease = Lease(parts.place, parts.holder, system_us, log, lease_s=parts.lease_s)
         self._follower = Follower(
             parts.litestream, parts.source, parts.followed, self._lease, parts.place, system_us, log
@@ -205,6 +208,7 @@ class StandbyProcess:
         parts = self._parts
         version = await parts.litestream.load_version()
         ensure_directory(parts.followed.parent)
+        self._manager.say_ready()
         self._tell(f"following {parts.source} with Litestream {version}, by the lease record {self._lease.where}")
         if parts.take_over:
             found = await self._lease.load()
@@ -269,6 +273,7 @@ class StandbyProcess:
         if self._parts.metrics_file is not None:
             write_metrics(self._parts.metrics_file, seen)
         line = _line_of(seen, state)
+        self._manager.say_alive(describe_standby(line))
         known = line.lag_us is not None, line.lease_left_s is not None
         news = (line.term, line.leader, known, line.executions, line.notes, tuple(line.why))
         if news == self._said and trio.current_time() - self._said_s < SAY_EVERY_S:

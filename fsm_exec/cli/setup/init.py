@@ -66,6 +66,7 @@ PAPER_WS_PORT: Final = 8_767
     "--paper-ws-port", type=click.IntRange(1, PORT_MAX), default=PAPER_WS_PORT, show_default=True, help="Of its stream."
 )
 @click.option("--systemd", type=click.Choice(["user", "system"]), help="Write units too: yours, or the system's.")
+@click.option("--standby", "follows", is_flag=True, help="With --systemd, of a second host: the unit that follows.")
 @click.option("--offline", is_flag=True, help="Look at nothing that needs the exchange at Kalshi.")
 @click.option("--yes", is_flag=True, help="Ask nothing: what is not given has its default.")
 def init(
@@ -81,6 +82,7 @@ def init(
     paper_port: int,
     paper_ws_port: int,
     systemd: str | None,
+    follows: bool,
     offline: bool,
     yes: bool,
 ) -> None:
@@ -89,8 +91,10 @@ def init(
     path = Path(os.path.abspath(user_config_directory() / FILE_NAME if config is None else config))
     if path.is_dir():
         raise UserError(f"configuration {path}: is a directory; give the path of a file, as {path / FILE_NAME}")
+    if follows and (units is None or not os.path.lexists(path)):
+        raise UserError("--standby goes with --systemd and a configuration that is there: fsm-exec init writes one")
     if os.path.lexists(path):
-        _set_up_around(path, units)
+        _set_up_around(path, units, follows=follows)
         return
     asker = Asker(asks=not yes)
     environment = _only_one(paper=is_paper, demo=is_demo, production=is_production)
@@ -136,7 +140,7 @@ def _only_one(**given: bool) -> EnvironmentName | None:
     return cast("EnvironmentName", named[0]) if named else None
 
 
-def _set_up_around(path: Path, systemd: Manager | None) -> None:
+def _set_up_around(path: Path, systemd: Manager | None, *, follows: bool) -> None:
     """Write the units of a configuration that is there. Raises UserError where none are wanted: it stays as it is."""
     if systemd is None:
         raise UserError(f"configuration {path} is there already and stays as it is; fsm-exec doctor looks at it")
@@ -146,7 +150,7 @@ def _set_up_around(path: Path, systemd: Manager | None) -> None:
     if config.rest_url is not None and config.ws_url is not None:
         ports = (urlsplit(url).port for url in (config.rest_url, config.ws_url))
         served = paper_arguments(loaded.key_path, *(port or PAPER_PORT for port in ports))
-    _say_what_next(path, served, systemd)
+    _say_what_next(path, served, systemd, follows=follows)
 
 
 def _place_key(source: Path, config: Path) -> None:
@@ -171,12 +175,12 @@ def _save_and_check(path: Path, made: Config, *, asks_exchange: bool = True) -> 
     return not any(check.verdict == "fail" for check in checks)
 
 
-def _say_what_next(path: Path, served: list[str] | None, systemd: Manager | None) -> None:
+def _say_what_next(path: Path, served: list[str] | None, systemd: Manager | None, *, follows: bool = False) -> None:
     """Write the units if they are wanted, and say which commands come next."""
     if systemd is not None:
         made = load_config(path)
         pair = find_pair_units(made.config.standby, Path(os.path.realpath(database_path(made.account_name))))
-        places, commands = save_units(systemd, path, made.config.environment, served, pair)
+        places, commands = save_units(systemd, path, made.config.environment, served, pair, follows=follows)
         say("\n".join(f"unit: {place}" for place in places.values()))
     else:
         commands = [shlex.join(["fsm-exec", *served])] if served else []

@@ -19,9 +19,11 @@ STORE_VARIABLES: Final = ("AWS_SHARED_CREDENTIALS_FILE", "AWS_PROFILE", "AWS_REG
 
 @dataclass(frozen=True, kw_only=True)
 class PairUnits:
-    """`written`: directories that the daemon writes to, beside its own; `copied`: those that Litestream does.
-    `copying`: how it is started; nothing: no replica is configured. `variables` are handed on to both."""
+    """`written`: directories that the daemon writes to, beside its own; `copied`: those that Litestream does. `lease`:
+    where the lease record is. `copying`: how Litestream is started; nothing: no replica is configured. `variables` are
+    handed on to both."""
 
+    lease: str = ""
     written: tuple[Path, ...] = ()
     copying: tuple[str, ...] = ()
     copied: tuple[Path, ...] = ()
@@ -37,6 +39,7 @@ def find_pair_units(settings: StandbySettings, database: Path) -> PairUnits:
         replica = Path(replica).expanduser().absolute().as_uri()
     uses_store = any(url.startswith(f"{SCHEME}:") for url in (settings.lease, replica))
     return PairUnits(
+        lease=settings.lease,
         written=() if lease is None else (lease,),
         copying=(str(_find_program().path.absolute()), "replicate", str(database), replica) if replica else (),
         copied=_replica_directories(replica),

@@ -24,6 +24,7 @@ from fsm_exec.core.errors import UserError
 Manager: TypeAlias = Literal["user", "system"]
 DAEMON: Final = "fsm-exec.service"
 PAPER: Final = "fsm-exec-paper.service"
+STANDBY: Final = "fsm-exec-standby.service"
 COPYING: Final = "fsm-exec-litestream.service"
 READABLE: Final = 0o644  # no secret is in a unit
 DIRECTORIES: Final = ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -31,11 +32,17 @@ DIRECTORIES: Final = ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "SSL
 
 
 def save_units(
-    manager: Manager, config: Path, environment: str, paper: Sequence[str] | None, pair: PairUnits
+    manager: Manager,
+    config: Path,
+    environment: str,
+    paper: Sequence[str] | None,
+    pair: PairUnits,
+    *,
+    follows: bool = False,
 ) -> tuple[dict[str, Path], list[str]]:
     """Save the unit of the daemon that works `config`, with the arguments `paper` that of its exchange, and in a pair
-    that of Litestream; return where they lie, and the commands that start them. Raises UserError, for one that is there
-    already too."""
+    that of Litestream; where this host `follows`, that of the standby alone. Return where they lie, and the commands
+    that start them. Raises UserError, for one that is there already too."""
     directory = _user_units() if manager == "user" else config.parent
     ensure_directory(directory)
     for own in (state_directory(), data_directory()):
@@ -48,6 +55,11 @@ def save_units(
         wanted[PAPER] = unit_text(PAPER, manager, [*program(), *paper], environment)
     if pair.copying:
         wanted[COPYING] = unit_text(COPYING, manager, pair.copying, environment, written=pair.copied, names=names)
+    if follows:
+        if not (pair.copying and pair.lease):
+            raise UserError("a standby needs lease and replica: give both in the table [standby]")
+        follow = [*program(), "standby", "--config", str(config), "--litestream", pair.copying[0]]
+        wanted = {STANDBY: unit_text(STANDBY, manager, follow, environment, written=pair.written, names=names)}
     there = [directory / name for name in wanted if os.path.lexists(directory / name)]
     if there:
         raise UserError(f"{there[0]} is there already and stays as it is; remove it to have it written anew")
