@@ -17,12 +17,15 @@ from fsm_exec.runtime import recovery as start
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.fence import Fence
 from fsm_exec.runtime.order_groups import EpochGroups
+from fsm_exec.standby.accepted_notes import KeyNotes
+from fsm_exec.standby.lost_keys import LostKeys
 from fsm_exec.store.files import epoch_rows
 from tests.lab.mutants import Mutant
 
 if TYPE_CHECKING:
     from fsm_exec.core.execution.events import OrderReported
     from fsm_exec.core.execution.execution import Execution
+    from fsm_exec.core.journal.rows import LostSubmission
     from fsm_exec.core.market.terms import MarketStatus
     from fsm_exec.core.recovery.recovery import RecoveryPlan
     from fsm_exec.runtime.services import Services
@@ -86,12 +89,32 @@ def fence_taken_for_the_owner(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recovery, "_by_the_fence", unexplained)
 
 
+def lost_keys_unsaid(patch: pytest.MonkeyPatch) -> None:
+    """Who takes over does not look for what was accepted in the lag."""
+
+    async def nothing(*_: object, **__: object) -> list[LostSubmission]:
+        return []
+
+    patch.setattr(LostKeys, "find", nothing)
+
+
+def unnoted_submissions(patch: pytest.MonkeyPatch) -> None:
+    """What is accepted is acknowledged without a note beside the record."""
+
+    async def nothing(*_: object) -> None:
+        """No note is made."""
+
+    patch.setattr(KeyNotes, "note", nothing)
+
+
 FENCE_MUTANTS: Mapping[Mutant, str] = {
     no_fence: "16: .* of the machine before (rests|arrives)",
     fence_after_the_listings: "(1|3|4|16): .*|.* is said to have ended for external: that never was|.* was quarantined",
     ids_go_on_in_a_copy: "16: .* is the id of two submissions|1: .* filled or live at the exchange of a target",
     deaf_to_the_record: "16: .*of the machine before (arrives after the fence|is still at work|rests)",
     lost_tail_forgotten: "1: .* filled or live at the exchange of a target|(3|4): .* (not|is not) ",
+    lost_keys_unsaid: "16: .* is neither known nor reported as lost",
+    unnoted_submissions: "16: .* is neither known nor reported as lost",
     fence_taken_for_the_owner: ".* is said to have ended for external: that never was",
 }
 """Each with what it must be found out by."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,6 +11,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import ExecError, Fenced, first_of
+from fsm_exec.core.journal.rows import LostSubmission
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
@@ -20,6 +21,9 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.session import open_session
+from fsm_exec.standby.accepted_notes import KeyNotes
+from fsm_exec.standby.lost_keys import LostKeys, OrderLister, describe_lost
+from fsm_exec.standby.places.place import PlaceUnreachable
 from fsm_exec.store.files.locks import database_lock
 
 if TYPE_CHECKING:
@@ -91,6 +95,7 @@ class EngineProcess:
         world.let_in(self)
         takes_over = machine.takes_over
         lease = None if world.standby is None else await world.standby.take_lease(self, wall, self._log)
+        place = None if world.standby is None else world.standby.place_of(self)
         access = access_to(world.host, world.credentials)
         transport = DoorTransport(
             world.host.transport,
@@ -99,9 +104,12 @@ class EngineProcess:
             lambda request: machine.witness.sending(request, wall.now_us()),
             machine.network,
         )
-        async with (
-            machine.disk.open_store(life, wall.now_us(), takeover=takes_over) as store,
-            open_session(
+        async with machine.disk.open_store(life, wall.now_us(), takeover=takes_over) as store:
+            keys, lost = None, list[LostSubmission]()
+            if place is not None:
+                keys = LostKeys(place, store, wall.now_us, self._log)
+                lost = await keys.find(is_start=True)
+            async with open_session(
                 replace(access, dial=dial_in_memory(world.host, life, machine.network), transport=transport),
                 store,
                 wall,
@@ -115,18 +123,37 @@ class EngineProcess:
                 fence=FenceSettings() if lease is None else FenceSettings(leadership=lease),
                 takeover=takes_over,
                 host_lease_s=world.scenario.host_lease_s,
-            ) as session,
-        ):
-            self.engine = engine = session.engine
-            session.nursery.start_soon(self._obey, engine, session.nursery)
-            session.nursery.start_soon(self._end_with, engine)
-            if lease is not None:
-                session.nursery.start_soon(lease.run, engine.stop_fenced)
-            await self._terminated.wait()
-            if engine.state != "stopped":
-                await engine.drain(cancel_orders=self._cancels_orders)
-            statistics = session.client.statistics()
-            self.refused_429 = statistics.read.refused + statistics.write.refused
+            ) as session:
+                self.engine = engine = session.engine
+                if keys is not None and place is not None:
+                    engine.notes = KeyNotes(place, store.instance, wall.now_us)
+                    session.nursery.start_soon(self._report_lost, keys, lost, engine, session.client)
+                session.nursery.start_soon(self._obey, engine, session.nursery)
+                session.nursery.start_soon(self._end_with, engine)
+                if lease is not None:
+                    session.nursery.start_soon(lease.run, engine.stop_fenced)
+                await self._terminated.wait()
+                if engine.state != "stopped":
+                    await engine.drain(cancel_orders=self._cancels_orders)
+                statistics = session.client.statistics()
+                self.refused_429 = statistics.read.refused + statistics.write.refused
+
+    async def _report_lost(
+        self, keys: LostKeys, lost: list[LostSubmission], engine: Engine, exchange: OrderLister
+    ) -> None:
+        """Say what was lost with the other machine, as the daemon does."""
+        standby = self._world.standby
+        assert standby is not None
+        while True:
+            for one in await keys.learn_bought(lost, exchange) if lost else ():
+                line = describe_lost(one)
+                engine.report_loss(line)
+                standby.told.said.append(line)
+                self._world.history.add("lost", one.key)
+            await trio.sleep(standby.plan.lease_s / 3)
+            lost = []
+            with suppress(PlaceUnreachable):
+                lost = await keys.find(is_start=False)
 
     async def _end_with(self, engine: Engine) -> None:
         """Leave as a daemon does whose engine another one has taken over from. Raises Fenced."""

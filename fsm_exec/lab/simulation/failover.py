@@ -14,6 +14,7 @@ from fsm_exec.lab.simulation.fence_rules import FenceRules
 from fsm_exec.lab.simulation.lagging_copy import LaggingCopy
 from fsm_exec.lab.simulation.lease_place import ReachedPlace
 from fsm_exec.lab.simulation.machine import Machine
+from fsm_exec.lab.simulation.pair_rules import PairRules
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.standby.lease import RECORD, Lease
@@ -39,7 +40,7 @@ class Standby:
         witness = Witness(world.history, second_instance, self._clock_offset_us, before=first.witness)
         second = Machine(world, second_instance, disk, witness, first.lock_path.with_name("second.sqlite"), SECOND_LIFE)
         self.first, self.second = first, second
-        self.rules = FenceRules(world, first, second)
+        self.rules, self.told = FenceRules(world, first, second), PairRules()
         first.witness.fence = second.witness.fence = self.rules
         second.takes_over, second.first_doors = True, plan.second_doors
         self._is_ordered = False
@@ -53,11 +54,14 @@ class Standby:
         if self._died_us is None:
             self._copy.follow(self.first.disk.connection)
 
+    def place_of(self, process: EngineProcess) -> ReachedPlace:
+        """The record's place as a process reaches it."""
+        return ReachedPlace(self.place, process.life, process.machine.network)
+
     async def take_lease(self, process: EngineProcess, wall: WallClock, log: FilteringBoundLogger) -> Lease:
         """Have the record name a process that begins; one that takes over gets the copy of the database then. Raises
         LeaseHeld and PlaceUnreachable."""
         machine, number = process.machine, process.life.number
-        place = ReachedPlace(self.place, process.life, machine.network)
         holder = LeaseHolder(
             name=f"life {number}",
             host=machine.instance,
@@ -65,7 +69,7 @@ class Standby:
             database=machine.lock_path.name,
             instance=machine.instance,
         )
-        lease = Lease(place, holder, wall.now_us, log, lease_s=self.plan.lease_s)
+        lease = Lease(self.place_of(process), holder, wall.now_us, log, lease_s=self.plan.lease_s)
         await lease.acquire(take_over=machine.takes_over)
         if machine.takes_over:
             self._restore()

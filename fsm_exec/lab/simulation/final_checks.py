@@ -119,6 +119,8 @@ def check_final_books(world: World, *, all_ended: bool) -> None:
         world.witness.found(line)
     if world.standby is not None:
         world.standby.rules.check_end()
+        for line in world.standby.told.broken(connection):
+            world.witness.found(line)
         return  # two engines have spent the tokens of one account
     refused = sum(process.refused_429 for process in world.processes)
     if refused and not world.has_faults:

@@ -10,6 +10,7 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import RiskRefused
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import SubmissionRow
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.market.position_closing import closing_outcome
@@ -36,7 +37,7 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
     ticker = world.tickers[action.market]
     with trio.move_on_after(BOOK_WAIT_S):
         await wait_until(lambda: engine.view(ticker, "yes").trusted_mid_e5 is not None)
-    wanted = _wanted(world, action, engine, ticker)
+    wanted = _wanted(world, number, action, engine, ticker)
     if wanted is None:
         return
     request, cap_e6 = wanted
@@ -52,6 +53,8 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
     if name in world.submitted.values():
         world.witness.found(f"16: {name} is the id of two submissions")
     world.submitted[number] = name
+    if world.standby is not None and request.submission is not None:
+        world.standby.told.acknowledge(request.submission.key, name)
     world.history.add("accepted", number, name)
     kept = machine.witness.durable.get(name)
     if kept is None:
@@ -62,7 +65,7 @@ async def submit(world: World, number: int, action: Submit | SubmitToLimit | Clo
 
 
 def _wanted(
-    world: World, action: Submit | SubmitToLimit | CloseOut, engine: Engine, ticker: str
+    world: World, number: int, action: Submit | SubmitToLimit | CloseOut, engine: Engine, ticker: str
 ) -> tuple[ExecutionRequest, int | None] | None:
     """What the user asks for, and the cap by which no order of it may be dearer, as its user reckons. None: there is
     nothing to ask for."""
@@ -91,6 +94,7 @@ def _wanted(
         method=MethodRef(chosen.full_name, chosen),
         limits=limits,
         horizon_us=action.horizon_ms * US_PER_MS,
+        submission=None if world.standby is None else SubmissionRow(f"key {number}", b"{}"),
     )
     return request, cap_e6
 
