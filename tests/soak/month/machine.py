@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ import trio
 from fsm_exec.algorithms import method
 from fsm_exec.cli.daemon.key_owner import check_owner
 from fsm_exec.cli.daemon.key_watch import KeyWatch, NamedKey
+from fsm_exec.cli.daemon.pair import Pair, PairSetup
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.logs.settings import LogSettings
 from fsm_exec.control.broadcast import Watchers
@@ -30,7 +31,9 @@ from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.direct_wire import DirectTransport
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial, FrameConnection
+from fsm_exec.lab.simulation.lease_place import ReachedPlace
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
+from fsm_exec.lab.simulation.machine import Network
 from fsm_exec.paper.server.auth import Credentials
 from fsm_exec.paper.server.direct_host import DirectHost
 from fsm_exec.paper.server.frame_pair import FrameEnd
@@ -44,6 +47,7 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import Session, connect, open_session
+from fsm_exec.standby.lease_record import LeaseHolder
 from fsm_exec.store.blocking_lane import BlockingLane
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.files.open_database import OpenRequest
@@ -94,7 +98,8 @@ class Setting:
 
 @dataclass
 class Machine:
-    """`credentials` are those in its configuration; a new process reads them."""
+    """`credentials` are those in its configuration; a new process reads them. `pair` has a term until a start has taken
+    over the copy that is its database."""
 
     directory: Path
     host: DirectHost
@@ -102,8 +107,8 @@ class Machine:
     setting: Setting
     now_us: Callable[[], int]
     instance: str
+    pair: PairSetup
     channel: Telling = field(default_factory=Telling)
-    takeover: bool = False  # the database is a copy, of an engine that may live, until a start has taken it over
     drawn: int = 0
     said: list[str] = field(default_factory=list)  # on the terminal
 
@@ -115,12 +120,22 @@ class Machine:
         """Load the key that is configured now."""
         return NamedKey(self.credentials.api_key_id, SigningKey.from_pem(self.credentials.private_key_pem))
 
+    def pair_of(self, life: Life) -> PairSetup:
+        """Return the part in the pair of a process, which reaches the lease record as long as it lives."""
+        pair = replace(self.pair, place=ReachedPlace(self.pair.place, life, Network()))
+        return pair if pair.term else replace(pair, holder=holder_of(f"process {life.number}", self.directory))
+
     def draw(self) -> str:
         """Draw an instance, or an epoch: another each time."""
         self.drawn += 1
         if self.drawn == 1:
             return self.instance
         return f"{self.drawn:010d}".translate(str.maketrans("0123456789", "abcdefghij"))
+
+
+def holder_of(name: str, directory: Path) -> LeaseHolder:
+    """Return who may hold the lease, on the host that `directory` stands for."""
+    return LeaseHolder(name=name, host=directory.name, pid=1, database=str(directory))
 
 
 class EngineLife:
@@ -168,17 +183,19 @@ class EngineLife:
     async def _run(self) -> None:
         machine, life = self._machine, self.life
         wall = WallClock(machine.now_us())
-        setting = machine.setting
+        setting, setup = machine.setting, machine.pair_of(life)
         async with AsyncExitStack() as stack:
             lock = ExitStack()
             lock.enter_context(database_lock(machine.database, what="month", since=to_iso(wall.now_us())))
             life.at_the_end(lock.close)
             log = open_log(stack.enter_context(open_log_file(machine.database, setting.log)), wall)
             opening = OpenRequest(
-                path=machine.database, draw_instance=machine.draw, at_us=wall.now_us(), takeover=machine.takeover
+                path=machine.database, draw_instance=machine.draw, at_us=wall.now_us(), takeover=setup.replaces_another
             )
             store = await stack.enter_async_context(run_store(_DoorLane(opening, life)))
             await store.bind("paper")
+            pair = Pair(setup, store, wall, log)
+            await pair.begin()
             watchers = Watchers(wall.now_us)
             store.listen(watchers.notify)
             alerts = AlertSettings(
@@ -187,8 +204,8 @@ class EngineLife:
                 free_disk_mb=setting.free_disk_mb,
                 retention_days=setting.retention_days,
             )
-            setup = AlertSetup(alerts, {"telling": machine.channel}, "paper", str(machine.database))
-            delivery = await stack.enter_async_context(open_delivery(store, setup, wall, log))
+            telling = AlertSetup(alerts, {"telling": machine.channel}, "paper", str(machine.database))
+            delivery = await stack.enter_async_context(open_delivery(store, telling, wall, log))
             was_halted = await store.load_halted_at() is not None
             host, used = machine.host, machine.named_key()
             access = replace(
@@ -209,11 +226,12 @@ class EngineLife:
                     seed=f"month:{life.number}",
                     risk=setting.risk,
                     host_lease_s=setting.host_lease_s,
-                    fence=FenceSettings(),
-                    takeover=machine.takeover,
+                    fence=FenceSettings(leadership=pair.lease),
+                    takeover=setup.replaces_another,
                 )
             )
             engine = session.engine
+            pair.attach(engine)
             if was_halted:
                 engine.halt("halted before this start")
             info = DaemonInfo(
@@ -222,6 +240,8 @@ class EngineLife:
             limits = ControlLimits()
             control = Control(engine, store, wall, watchers, limits, info, method, session.client, delivery)
             session.nursery.start_soon(control.markets.close_idle)
+            session.nursery.start_soon(pair.lead, engine.stop_fenced)
+            session.nursery.start_soon(self._report_lost, pair, session)
             archive = ArchiveSettings(after_days=setting.after_days)
             session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)
             watch = AlertWatch(engine, store, delivery, alerts, machine.database, wall, log)
@@ -241,7 +261,7 @@ class EngineLife:
             self.session, self.control = session, control
             await engine.wait_running()
             await watch.report_losses()
-            machine.takeover = False
+            machine.pair = replace(machine.pair, term=0)
             self.up.set()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_for_failure, session, watch)
@@ -249,6 +269,12 @@ class EngineLife:
                 nursery.cancel_scope.cancel()
             await control.close()
             await engine.drain(cancel_orders=True)
+
+    @staticmethod
+    async def _report_lost(pair: Pair, session: Session) -> None:
+        with suppress(ExecError):
+            await session.engine.wait_running()
+            await pair.report_lost(session.engine, session.client)
 
     @staticmethod
     async def _watch_for_failure(session: Session, watch: AlertWatch) -> None:

@@ -7,39 +7,49 @@ prints a line a day; exit 1 if anything was found.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import click
 import trio
 
+from fsm_exec.cli.daemon.pair import PairSetup
 from fsm_exec.cli.logs.settings import LogSettings
 from fsm_exec.control.service import Control
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.logs import open_log
+from fsm_exec.standby.places.memory_place import MemoryPlace
 from fsm_exec.store.maintenance.backups import copy_database
 from tests.soak.month import checks, schedule
-from tests.soak.month.machine import EngineLife, Machine, Setting, threads_inline
+from tests.soak.month.machine import EngineLife, Machine, Setting, holder_of, threads_inline
 from tests.soak.month.markets import open_markets, settle_markets, tickers_of
 from tests.soak.month.schedule import Day, days_of
+from tests.soak.month.second_host import SecondHost
 from tests.soak.month.trading import Trader
 
 SEED = 17
 START_AGAIN_S, RETRY_S = 20, 60  # after a process ended, as a supervisor does, and after one that could not begin
 CHECK_H = 23.5
-HOST_LEASE_S = 90
-NEW_KEY_H, DISK_H, FAILOVER_H, BACKUP_H = 10.1, 13.1, 12.7, 21.9
+HOST_LEASE_S, LEASE_S = 90, 30
+NEW_KEY_H, DISK_H, BACKUP_H = 10.1, 13.1, 21.9
+LOST_ORDER = 19  # of a day: it is accepted after the last moment of the copy
+BEFORE_US, AFTER_US = (
+    1_000_000,
+    2_000_000,
+)  # its acceptance the copy ends, and the host dies: the copy is as old as both
 FILLED_BYTES = 1_000_000
 FREE_DISK_MB, FULL_MIN = 4, 90
-LAG_US = 3_000_000  # how old the copy is that another host takes over from
 RISK = RiskLimits(
     max_worst_case_account_dollars=100_000,
     max_submissions_per_minute=600,
@@ -62,16 +72,17 @@ class Report:
 
 
 def live_through(days: list[Day], directory: Path, *, show: bool = False) -> Report:
-    """Live through these days."""
+    """Live through these days; the disk of the first host is at `directory`."""
     report = Report()
-    with threads_inline():
-        run_virtual(partial(_Month(days, directory, report, show).run), seed=SEED)
+    with threads_inline(), tempfile.TemporaryDirectory() as elsewhere:
+        run_virtual(partial(_Month(days, directory, Path(elsewhere), report, show).run), seed=SEED)
     return report
 
 
 class _Month:
-    def __init__(self, days: list[Day], directory: Path, report: Report, show: bool) -> None:
-        self._days, self._directory, self._report, self._show = days, directory, report, show
+    def __init__(self, days: list[Day], directory: Path, elsewhere: Path, report: Report, show: bool) -> None:
+        self._days, self._report, self._show = days, report, show
+        self._directory, self._elsewhere = directory, elsewhere
         self._lives: list[EngineLife] = []
         self._has_host = trio.Event()
         self._has_host.set()
@@ -96,7 +107,10 @@ class _Month:
                 setting=setting,
                 now_us=paper.clock.now_us,
                 instance="monthaaaaa",
+                pair=PairSetup(place=MemoryPlace(), lease_s=LEASE_S, holder=holder_of("first", self._directory)),
             )
+            log = open_log(io.StringIO(), WallClock(self._days[0].begins_us))
+            self._second = SecondHost(self._machine, self._elsewhere, log, self._tell)
             self._trader = Trader(paper.exchange, self._control, paper.clock.now_us)
             nursery.start_soon(self._keep_alive, nursery)
             for day in self._days:
@@ -209,26 +223,34 @@ class _Month:
             self._report.findings.append(f"{day.date}: of a full disk was told: {texts}")
 
     async def _fail_over(self, day: Day) -> None:
-        """The host dies and never comes back; another one takes over from a copy that is some seconds old."""
-        await self._until(day.at_us(FAILOVER_H))
-        first = self._machine
-        other = first.directory / "other"
-        other.mkdir()
-        copy_database(first.database, other / first.database.name)
-        await self._until(self._paper.clock.now_us() + LAG_US)
+        """The host dies and never comes back; another one takes over from a copy that lacks the last seconds, in which
+        an order was accepted. Its user is told, and gives it again under another key."""
+        given_us = self._trader.given_us(day, LOST_ORDER)
+        await self._until(given_us - BEFORE_US)
+        self._second.replicate()
         self._has_host = trio.Event()
+        await self._until(given_us + AFTER_US)
+        self._expected.update([(day.number, "lost"), (day.number, "database")])  # by key, and by the order that it has
         self._lives[-1].kill()
-        await trio.sleep(HOST_LEASE_S / 2)
-        self._machine = replace(first, directory=other, takeover=True)
+        self._machine = await self._second.take_over()
         self._has_host.set()
+        ended = len(self._lives)
+        while len(self._lives) == ended or not self._lives[-1].is_up:  # noqa: ASYNC110
+            await trio.sleep(1)
+        why = await self._trader.give_again(day, LOST_ORDER)
+        if "lost with the other host" not in why:
+            self._report.findings.append(f"{day.date}: of a lost order was said: {why or 'nothing'}")
 
     async def _back_up(self, day: Day) -> None:
-        """Copy the database while it is worked, and look at the copy."""
+        """Copy the database while it is worked, and look at the copy; the other host follows for a moment."""
         await self._until(day.at_us(BACKUP_H))
         target = self._machine.directory / "backup.sqlite"
         target.unlink(missing_ok=True)
         report = copy_database(self._machine.database, target).report
         self._report.findings += [f"{day.date}: the backup: {found.what}" for found in report.findings]
+        if self._machine.directory == self._directory:
+            self._second.replicate()
+            await self._second.tidy()
 
     # What must hold.
 
@@ -244,12 +266,14 @@ class _Month:
             roots = (session.client, session.observer, session.store, session.wall, life.control)
             self._report.samples.append(checks.sample(session.engine, roots, database, cpu_s))
         found += checks.execution_findings(database, orders, self._paper.clock.now_us())
-        told = checks.alerts_of(database, day)
+        alerts = checks.alerts_of(database, day)
+        told = Counter(kind for kind, _ in alerts)
         if day.new_key and told["signature"] <= 1:
             del told["signature"]  # only if somebody looks in the seconds before the new key is taken
         expected = Counter({kind: n for (number, kind), n in self._expected.items() if number == day.number})
         if told != expected:
-            found.append(f"alerts: {dict(told)}, expected {dict(expected)}")
+            texts = [f"{kind}: {text}" for kind, text in alerts if told[kind] != expected[kind]]
+            found.append(f"alerts: {dict(told)}, expected {dict(expected)}; {texts}")
         self._report.findings += [f"{day.date}: {line}" for line in found]
         fills = sum(fill.at_us >= day.begins_us for fill in self._account.fills)
         newest = self._report.samples[-1] if self._report.samples else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import trio
+from msgspec.structs import replace
 
 from fsm_exec.control.schema import Submission
 from fsm_exec.control.service import Control
@@ -41,21 +42,38 @@ class Trader:
 
     async def trade(self, day: Day, nursery: trio.Nursery) -> None:
         """Give the orders of a day at equal distances; six-hour ones in its first half."""
-        step_h = (TRADING_ENDS_H - LONG_H - TRADING_H) / ORDERS_A_DAY
         for number in range(ORDERS_A_DAY):
-            at_us = day.at_us(TRADING_H + number * step_h)
-            await trio.sleep(max(0, at_us - self._now_us()) / 1_000_000)
-            nursery.start_soon(self._give, day, number)
+            await trio.sleep(max(0, self.given_us(day, number) - self._now_us()) / 1_000_000)
+            nursery.start_soon(self._give, self._order(day, number))
 
-    async def _give(self, day: Day, number: int) -> None:
+    @staticmethod
+    def given_us(day: Day, number: int) -> int:
+        """Return when an order of a day is given."""
+        step_h = (TRADING_ENDS_H - LONG_H - TRADING_H) / ORDERS_A_DAY
+        return day.at_us(TRADING_H + number * step_h)
+
+    async def give_again(self, day: Day, number: int) -> str:
+        """Give an order once more under its key, which must be refused, and then under another; return why it was
+        refused, empty: it was not."""
+        order = next(order for order in self.orders if order.key == _key(day, number))
+        control, why = self._control(), ""
+        assert control is not None
+        try:
+            await control.submit(order.submission)
+        except ExecError as error:
+            why = str(error)
+        await self._give(Order(f"{order.key}.again", replace(order.submission, key=f"{order.key}.again")))
+        return why
+
+    def _order(self, day: Day, number: int) -> Order:
         ticker = tickers_of(day)[number % 2]
         outcome = "yes" if (number // 2) % 2 == 0 else "no"
         horizon_s = (LONG_H * 3_600, SHORT_MIN * 60, MIDDLE_MIN * 60, SHORT_MIN * 60)[number % 4]
         patient = number % 4 == 0 and number % 8 == 0  # rests all the time far below the market
-        order = Order(
-            key=f"{day.date.isoformat()}.{number}",
+        return Order(
+            key=_key(day, number),
             submission=Submission(
-                key=f"{day.date.isoformat()}.{number}",
+                key=_key(day, number),
                 ticker=ticker,
                 outcome="yes" if outcome == "yes" else "no",
                 quantity=str(5 + number),
@@ -64,6 +82,8 @@ class Trader:
                 horizon_s=horizon_s,
             ),
         )
+
+    async def _give(self, order: Order) -> None:
         self.orders.append(order)
         while order.execution_id is None:
             control = self._control()
@@ -74,7 +94,7 @@ class Trader:
                     order.refusals += 1
                 else:
                     order.execution_id = accepted.execution_id
-                    order.deadline_us = self._now_us() + horizon_s * 1_000_000
+                    order.deadline_us = self._now_us() + (order.submission.horizon_s or 0) * 1_000_000
                     return
             await trio.sleep(AGAIN_S)
 
@@ -84,3 +104,7 @@ class Trader:
         offers = book.recorded("no" if outcome == "yes" else "yes")
         offer = complement(max(price for price, _ in offers)) if offers else PriceE4(5_000)
         return PriceE4(min(9_800, max(200, (offer + above_e4) // 100 * 100)))
+
+
+def _key(day: Day, number: int) -> str:
+    return f"{day.date.isoformat()}.{number}"
