@@ -5,8 +5,7 @@ A life can be killed at any door (`lab.simulation.life`); what was committed is 
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,17 +25,14 @@ from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.alerts.channel_port import Message
 from fsm_exec.core.alerts.settings import AlertSettings
-from fsm_exec.core.errors import ExecError, StoreFailed, first_of
+from fsm_exec.core.errors import ExecError, first_of
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.kalshi.direct_wire import DirectTransport
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.kalshi.websocket_dial import Dial, FrameConnection
 from fsm_exec.lab.simulation.lease_place import ReachedPlace
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.lab.simulation.machine import Network
 from fsm_exec.paper.server.auth import Credentials
 from fsm_exec.paper.server.direct_host import DirectHost
-from fsm_exec.paper.server.frame_pair import FrameEnd
 from fsm_exec.paper_session import access_to
 from fsm_exec.runtime.alerts.delivery import open_delivery
 from fsm_exec.runtime.alerts.notifier import AlertSetup
@@ -48,11 +44,10 @@ from fsm_exec.runtime.fence import FenceSettings
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import Session, connect, open_session
 from fsm_exec.standby.lease_record import LeaseHolder
-from fsm_exec.store.blocking_lane import BlockingLane
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.files.open_database import OpenRequest
 from fsm_exec.store.sqlite_store import run_store
-from fsm_exec.wire.answer import Answer
+from tests.soak.month.doors import AlwaysOn, DoorLane, DoorTransport, dial_within
 
 T = TypeVar("T")
 
@@ -142,7 +137,7 @@ class EngineLife:
     """One process. `up` is set once it runs; `failed` is why it ended by itself."""
 
     def __init__(self, machine: Machine, number: int) -> None:
-        self.life = Life(number, _AlwaysOn())
+        self.life = Life(number, AlwaysOn())
         self.up = trio.Event()
         self.ended = trio.Event()
         self.failed: str | None = None
@@ -192,7 +187,7 @@ class EngineLife:
             opening = OpenRequest(
                 path=machine.database, draw_instance=machine.draw, at_us=wall.now_us(), takeover=setup.replaces_another
             )
-            store = await stack.enter_async_context(run_store(_DoorLane(opening, life)))
+            store = await stack.enter_async_context(run_store(DoorLane(opening, life)))
             await store.bind("paper")
             pair = Pair(setup, store, wall, log)
             await pair.begin()
@@ -210,8 +205,8 @@ class EngineLife:
             host, used = machine.host, machine.named_key()
             access = replace(
                 access_to(host, machine.credentials),
-                transport=_DoorTransport(host.transport, life),
-                dial=_dial(host, life),
+                transport=DoorTransport(host.transport, life),
+                dial=dial_within(host, life),
             )
             session = await stack.enter_async_context(
                 open_session(
@@ -281,80 +276,3 @@ class EngineLife:
         await session.engine.failed.wait()
         await watch.report_failure()
         await session.engine.wait_idle()
-
-
-class _AlwaysOn:
-    """The power of a machine that is never frozen."""
-
-    async def wait_on(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-
-class _DoorLane(BlockingLane):
-    """The virtual lane on a file, within a life: once that is over nothing more is written."""
-
-    def __init__(self, opening: OpenRequest, life: Life) -> None:
-        super().__init__(opening)
-        self._life = life
-
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        token = LIFE.set(self._life)
-        try:
-            self._life.door("disk")
-            return await super().run(function)
-        except LifeOver:
-            assert self._connection is not None
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise StoreFailed("the process is gone") from None
-        finally:
-            LIFE.reset(token)
-
-
-class _DoorTransport:
-    """Requests within a life: one that was handed over arrives, its answer does not once the life is over."""
-
-    def __init__(self, inner: DirectTransport, life: Life) -> None:
-        self._inner, self._life = inner, life
-
-    async def call(
-        self, api_key_id: str, method: str, path: str, query: Sequence[tuple[str, str]], body: bytes | None
-    ) -> Answer:
-        if self._life.is_over:
-            raise LifeOver
-        answer = await self._inner.call(api_key_id, method, path, query, body)
-        self._life.door("answer.arrives")
-        return answer
-
-
-class _DoorFrames:
-    """The client's end of a connection within a life."""
-
-    def __init__(self, end: FrameEnd, life: Life) -> None:
-        self._end, self._life = end, life
-
-    async def get_message(self) -> str | bytes:
-        frame = await self._end.get_message()
-        if self._life.is_over:
-            raise LifeOver
-        return frame
-
-    async def send_message(self, message: str | bytes) -> None:
-        self._life.door("frame")
-        await self._end.send_message(message)
-
-    async def ping(self, payload: bytes | None = None) -> None:
-        await self._end.ping(payload)
-
-    async def aclose(self) -> None:
-        await self._end.aclose()
-
-
-def _dial(host: DirectHost, life: Life) -> Dial:
-    async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> FrameConnection:
-        life.door("dial")
-        end = await host.dial(nursery, headers)
-        life.at_the_end(end.hang_up)
-        return _DoorFrames(end, life)
-
-    return dial
