@@ -29,7 +29,14 @@ from fsm_exec.core.costs.rows import (
     RewardRow,
 )
 from fsm_exec.core.epochs import EpochGroup, StoredEpochs
-from fsm_exec.core.journal.rows import ExecutionSave, JournalRow, OrderOwner, StartPoint, StoredExecution
+from fsm_exec.core.journal.rows import (
+    ExecutionSave,
+    JournalRow,
+    LostSubmission,
+    OrderOwner,
+    StartPoint,
+    StoredExecution,
+)
 from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.market.incentives import IncentiveProgram
 from fsm_exec.core.market.terms import MarketTerms
@@ -90,6 +97,10 @@ class Store(Protocol):
 
     async def find_unknown_orders(self, names: Sequence[str]) -> list[str]:
         """Those of these client order ids under which no order was ever saved here."""
+        ...
+
+    async def load_all_lost(self) -> list[LostSubmission]:
+        """What other hosts had accepted and was lost with them, the newest first."""
         ...
 
     async def load_deadline_book(self, execution_id: str) -> BookRow | None:

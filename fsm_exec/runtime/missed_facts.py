@@ -153,3 +153,18 @@ async def load_forgotten(found: RecoveryPlan, store: Store) -> ForgottenOrders |
     orders = tuple(order for order in found.unowned if order.client_order_id in unknown)
     numbers = [number_of(named.execution_id) for name in names if (named := parse_order_name(name)) is not None]
     return ForgottenOrders(orders, max(numbers)) if orders else None
+
+
+async def leave_out_reported(forgot: ForgottenOrders | None, store: Store) -> ForgottenOrders | None:
+    """Leave out the orders of submissions that were lost with another host and are reported by key: every start would
+    say so once more. Raises StoreFailed."""
+    if forgot is None:
+        return None
+    reported = {(one.instance, one.accepted_as) for one in await store.load_all_lost()}
+    orders = tuple(
+        order
+        for order in forgot.orders
+        if (named := parse_order_name(order.client_order_id)) is None
+        or (named.instance, named.execution_id) not in reported
+    )
+    return msgspec.structs.replace(forgot, orders=orders) if orders else None

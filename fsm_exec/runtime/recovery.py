@@ -42,6 +42,7 @@ from fsm_exec.runtime.missed_facts import (
     check_other_engines,
     fenced_instances,
     fetch_missed_since_the_fence,
+    leave_out_reported,
     load_forgotten,
     load_misnamed,
 )
@@ -121,7 +122,7 @@ class Recovery:
         if is_leaving():
             return None
         forgot = await load_forgotten(found, self._services.store)
-        self._report_loss(forgot)
+        self._report_loss(await leave_out_reported(forgot, self._services.store))
         for name, order in await load_misnamed(found, forgot, self._services.store):
             why = f"it is {order.order_id} at the exchange"
             dispute = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)

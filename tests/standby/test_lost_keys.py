@@ -11,8 +11,10 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.journal.rows import SubmissionRow
+from fsm_exec.core.market.orders import OrderReport
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.core.values.units import US_PER_S
+from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4
+from fsm_exec.runtime.missed_facts import ForgottenOrders, leave_out_reported
 from fsm_exec.standby.accepted_notes import AcceptedNote, load_notes, note_name, save_note
 from fsm_exec.standby.lost_keys import LostKeys, describe_lost
 from fsm_exec.standby.places.memory_place import MemoryPlace
@@ -57,6 +59,34 @@ async def test_what_another_host_accepted_and_no_copy_has_is_lost_once(store: Sq
     assert await store.load_all_lost() == [lost]
     assert await keys.find(is_start=False) == []
     assert await LostKeys(place, store, lambda: T0_US, LOG).find(is_start=True) == []
+
+
+def order_of(name: str) -> OrderReport:
+    return OrderReport(
+        order_id=f"at-{name}",
+        client_order_id=name,
+        ticker="KXTEST-1",
+        outcome="yes",
+        status="executed",
+        price_e4=PriceE4(5_000),
+        count_e2=CountE2(500),
+        filled_e2=CountE2(500),
+        remaining_e2=CountE2(0),
+        at_us=T0_US,
+    )
+
+
+async def test_a_start_says_no_more_of_orders_whose_key_is_reported_as_lost(store: SqliteStore) -> None:
+    """Orders of a lost submission that is reported by key are no loss of their own, at this start and at every later
+    one; another's of the same host are."""
+    place = MemoryPlace()
+    await save_note(place, note_of("unknown", THEIRS))
+    reported, other = order_of(f"fx{THEIRS}-e000007-1-1-aaaaaa"), order_of(f"fx{THEIRS}-e000008-1-1-aaaaaa")
+    forgot = ForgottenOrders((reported, other), 8)
+    assert await leave_out_reported(forgot, store) == forgot
+    assert len(await LostKeys(place, store, lambda: T0_US, LOG).find(is_start=True)) == 1
+    assert await leave_out_reported(forgot, store) == ForgottenOrders((other,), 8)
+    assert await leave_out_reported(ForgottenOrders((reported,), 7), store) is None
 
 
 async def test_what_is_being_accepted_here_keeps_its_note(store: SqliteStore) -> None:
