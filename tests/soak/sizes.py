@@ -6,6 +6,7 @@ the engine later is watched too. What a leak is, resident memory tells late and 
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -18,19 +19,43 @@ CONTAINERS = (dict, list, set, deque)
 def sizes(*roots: object) -> Counter[str]:
     """`Class.attribute` -> how many things all containers there hold together, nested ones with what they hold."""
     found: Counter[str] = Counter()
+    for where, thing in _walk(roots):
+        if isinstance(thing, CONTAINERS):
+            found[where] += len(thing)
+    return found
+
+
+def weights(*roots: object) -> Counter[str]:
+    """`Class.attribute` -> bytes of everything there, records and text included, each thing once. What a container
+    holds, however deep, is in its own."""
+    found: Counter[str] = Counter()
+    for where, thing in _walk(roots, whole=True):
+        found[where] += sys.getsizeof(thing)
+    return found
+
+
+def _walk(roots: Iterable[object], *, whole: bool = False) -> Iterator[tuple[str, object]]:
+    """Yield everything that hangs on `roots`, once, and where it hangs. `whole`: the parts of records and tuples too,
+    and all that a container holds hangs there."""
     seen: set[int] = set()
-    waiting: list[tuple[str, object]] = [("", root) for root in roots]
+    waiting: list[tuple[str, object, bool]] = [("", root, False) for root in roots]
     while waiting:
-        where, thing = waiting.pop()
+        where, thing, is_held = waiting.pop()
         if id(thing) in seen:
             continue
         seen.add(id(thing))
+        yield where, thing
         if isinstance(thing, CONTAINERS):
-            found[where] += len(thing)
-            waiting.extend((where, item) for item in _items(thing))
+            waiting.extend((where, item, whole) for item in _items(thing))
+            if whole and isinstance(thing, Mapping | set):
+                waiting.extend((where, key, True) for key in thing)
+        elif whole and isinstance(thing, tuple | frozenset):
+            waiting.extend((where, item, is_held) for item in thing)
+        elif whole and isinstance(thing, msgspec.Struct):
+            waiting.extend((where, getattr(thing, name), is_held) for name in thing.__struct_fields__)
         elif _is_ours(thing):
-            waiting.extend((f"{type(thing).__name__}.{name}", value) for name, value in _attributes(thing))
-    return found
+            named = ((f"{type(thing).__name__}.{name}", value) for name, value in _attributes(thing))
+            waiting.extend((where if is_held else name, value, is_held) for name, value in named)
 
 
 def _is_ours(thing: object) -> bool:

@@ -20,7 +20,7 @@ from fsm_exec.runtime.engine import Engine
 from tests.soak.month.markets import A_DAY
 from tests.soak.month.schedule import Day
 from tests.soak.month.trading import Order
-from tests.soak.sizes import sizes
+from tests.soak.sizes import sizes, weights
 from tests.soak.soaking import ROLLING
 
 ALIKE_E6 = 100  # a ten-thousandth of a dollar
@@ -46,18 +46,29 @@ BY_MARKET = (
 )
 """One for each market that was ever worked since the start, or for each of its sides; periods of trouble, two a day."""
 SIDES = 2
+ROOM_BYTES, DAY_BYTES = 50_000, 10_000  # of work under way; of what there is by market
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What there is of everything at the end of a day."""
+    """What there is of everything at the end of a day. `weight` is of what `held` counts, in bytes; `resident_bytes`
+    are the process's, the paper exchange and its memory of every order with it."""
 
     held: Counter[str]
+    weight: Counter[str]
+    resident_bytes: int
     tasks: int
     files: int
     rows: dict[str, int]
     database_bytes: int
     cpu_s: float
+
+    def __str__(self) -> str:
+        kept = sum(self.held.values()), sum(self.weight.values()) // 1_000, self.resident_bytes // 1_000_000
+        return (
+            "{} held, {} kB, {} MB resident, ".format(*kept) + f"{self.tasks} tasks, {self.files} files, database "
+            f"{self.database_bytes / 1e6:.1f} MB, rows {list(self.rows.values())}"
+        )
 
 
 def sample(engine: Engine, roots: Sequence[object], database: Path, cpu_s: float) -> Sample:
@@ -65,6 +76,8 @@ def sample(engine: Engine, roots: Sequence[object], database: Path, cpu_s: float
         rows = {name: connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in BOUNDED_TABLES}
     return Sample(
         held=sizes(engine, *roots),
+        weight=weights(engine, *roots),
+        resident_bytes=int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
         tasks=trio.lowlevel.current_statistics().tasks_living,
         files=len(os.listdir("/proc/self/fd")),
         rows=rows,
@@ -130,6 +143,10 @@ def growth_findings(samples: Sequence[Sample]) -> list[str]:
         for name, held in last.held.items()
         if name not in LONG_WINDOWS and held > _most(name, early.held[name], len(samples))
     ]
+    light, heavy = _lasting_bytes(early), _lasting_bytes(last)
+    if heavy > light * 12 // 10 + ROOM_BYTES + DAY_BYTES * len(samples):
+        by_name = (last.weight - early.weight).most_common(5)
+        found.append(f"what is held grew from {light} to {heavy} bytes: {by_name}")
     found += [
         f"rows of {name} grew from {early.rows[name]} to {rows}"
         for name, rows in last.rows.items()
@@ -140,6 +157,10 @@ def growth_findings(samples: Sequence[Sample]) -> list[str]:
     if last.files > early.files + 2:
         found.append(f"open files grew from {early.files} to {last.files}")
     return found
+
+
+def _lasting_bytes(of: Sample) -> int:
+    return sum(weight for name, weight in of.weight.items() if name not in LONG_WINDOWS)
 
 
 def _most(name: str, early: int, days: int) -> int:
