@@ -14,16 +14,22 @@ SHARED_OUT = (
     "cli/test_documents_run.py",
     "contract/test_under_faults.py",
     "lab/test_simulation_mutants.py",
+    "recordings/test_recorded_days.py",
     "recordings/test_windows.py",
     "runtime/test_recovery_mutants.py",
     "standby/test_takeover.py",
 )
 """Modules whose tests need nothing of each other."""
 BEGUN_FIRST = (
+    "recordings/test_estimates.py",
+    "recordings/test_recorded_days.py",
     "chaos/test_kills.py",
     "chaos/test_sweep.py",
     "chaos/test_failovers.py",
+    "runtime/test_alert_kills.py",
+    "cli/test_sigkill.py",
     "lab/test_simulation.py",
+    "soak/month/test_month.py",
     "cli/test_wheel.py",
     "cli/test_stranger.py",
     "bending/test_outages.py",
