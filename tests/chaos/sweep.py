@@ -60,7 +60,7 @@ EXECUTIONS: Final = len(PRICES_BELOW_MID_E4)
 CASH_E6: Final = MoneyE6(1_000_000 * 1_000_000)
 TAPE_S, PLAYED_BEFORE_S = 240, 60
 SEED: Final = 3
-LIFE_S: Final = 60.0  # of real time: a life that lasts longer is a finding
+LIFE_S: Final = 320.0  # of real time, longer than its own patience: one that lasts longer is a finding
 POLL_S: Final = 0.25
 
 

@@ -18,8 +18,8 @@ from tests.cli.exchange import TICKER, Site
 from tests.cli.invoking import invoke
 from tests.cli.support import COMMAND, environment
 
-READY_S = 30
-END_S = 30
+READY_S = 120
+END_S = 120
 
 
 class Ready(msgspec.Struct, forbid_unknown_fields=True):

@@ -65,7 +65,7 @@ class Site:
     async def run(self, *arguments: str | Path) -> tuple[int, str, str]:
         """Exit code, output and errors."""
         process = await self.start(*arguments)
-        with trio.fail_after(60):
+        with trio.fail_after(120):
             code = await process.wait()
         return code, self.output(), self.errors()
 

@@ -75,7 +75,7 @@ async def test_what_a_program_that_hangs_has_started_is_ended_too(tmp_path: Path
     """A script that waits for its own program: nothing of it is left to be joined by the next try's."""
     told = tmp_path / "pid"
     script = f'sleep 60 & echo $! > "{told}.new"; mv "{told}.new" "{told}"; wait'
-    with trio.fail_after(20):
+    with trio.fail_after(120):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(CommandChannel(["/bin/sh", "-c", script]).send, TOLD)
             while not told.exists():  # noqa: ASYNC110 - nobody announces a process

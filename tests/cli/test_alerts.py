@@ -22,7 +22,7 @@ free_disk_mb = 1_000_000_000
 url_file = "hook.url"
 text = "{kind}|{text}"
 """
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def write_alerts(place: Site, url: str, more: str = "") -> None:

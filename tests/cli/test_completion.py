@@ -23,7 +23,7 @@ COMP_WORDS=({words}); COMP_CWORD={last}; _fsm_exec_completion fsm-exec; printf '
 """
 FISH = """_FSM_EXEC_COMPLETE=fish_source fsm-exec | source; complete --do-complete "{line}" """
 ZSH = """autoload -Uz compinit; compinit -u; eval "$(_FSM_EXEC_COMPLETE=zsh_source fsm-exec)"; PS1='ready:'"""
-WAIT_S = 30
+WAIT_S = 120
 
 
 def shell_environment() -> dict[str, str]:

@@ -252,7 +252,7 @@ def test_the_picture_is_opened_on_demand(tmp_path: Path) -> None:
     browser.chmod(0o700)
     settings = {**environment(), "BROWSER": f"{browser} %s"}
     command = [*COMMAND, *MAX, "--executions", "2", "--open", "--db", "d.sqlite", "--json"]
-    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "opened").read_text() == f"{(tmp_path / 'd-picture.html').resolve().as_uri()}\n"
     page = (tmp_path / "d-picture.html").read_text()
@@ -260,7 +260,7 @@ def test_the_picture_is_opened_on_demand(tmp_path: Path) -> None:
     none = {**settings, "BROWSER": "/nowhere/browser", "PATH": "/nowhere"}
     none.pop("DISPLAY", None)
     command[-2] = "e.sqlite"
-    done = subprocess.run(command, cwd=tmp_path, env=none, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=none, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (0, "fsm-exec: no browser could be opened; open e-picture.html yourself\n")
 
 
@@ -299,7 +299,7 @@ def on_a_terminal(directory: Path, *arguments: str, columns: int = 100, rows: in
             while chunk := os.read(leader, 65_536):
                 sent += chunk
         os.close(leader)
-        return process.wait(timeout=60), sent.decode()
+        return process.wait(timeout=300), sent.decode()
 
 
 def rendered(sent: str, columns: int) -> list[str]:
@@ -393,7 +393,7 @@ def test_a_signal_in_mid_run_ends_every_execution_and_prints(tmp_path: Path, sen
     )
     wait_for_order(database)
     process.send_signal(sent)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (130, "")
     said = document(out)["executions"]
     assert 1 <= len(said) < 12, "it was not in mid-run"
@@ -479,7 +479,7 @@ def test_output_that_cannot_be_written_is_one_line_or_none(tmp_path: Path) -> No
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
     assert done.returncode == 1
     assert re.fullmatch(r"fsm-exec: cannot write the output: [^\n]+\n", done.stderr)
@@ -494,7 +494,7 @@ def test_output_that_cannot_be_written_is_one_line_or_none(tmp_path: Path) -> No
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
     finally:
         os.close(writer)
@@ -519,7 +519,7 @@ def test_a_second_run_that_gets_in_the_way_is_told_what_it_did(tmp_path: Path) -
         )
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=120)[1] for process in both]
+    said = [process.communicate(timeout=300)[1] for process in both]
     codes = [process.returncode for process in both]
     assert sorted(codes) in ([0, 1], [0, 2])
     assert said[codes.index(0)] == ""
@@ -542,6 +542,6 @@ def test_an_interrupt_while_the_program_is_still_loading_is_one_line(tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "fsm-exec: interrupted\n")

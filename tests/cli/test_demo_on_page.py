@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.support import COMMAND, environment, folded, run
 
-WITHIN_S = 60
+WITHIN_S = 120
 
 
 def told(file: Path) -> str:

@@ -97,11 +97,11 @@ async def test_who_leaves_in_the_middle_leaves_no_order(tmp_path: Path) -> None:
     """Ctrl-C while the order rests: it is cancelled first."""
     async with site(tmp_path) as place:
         process = await place.start("doctor", "--config", place.config, "--live", "--json")
-        with trio.fail_after(60):
+        with trio.fail_after(120):
             while not place.exchange.orders and process.poll() is None:  # noqa: ASYNC110 - another process
                 await trio.sleep(0.005)
         process.send_signal(2)
-        with trio.fail_after(60):
+        with trio.fail_after(120):
             assert await process.wait() == 130
         assert [order.status for order in place.exchange.orders.values()] == ["canceled"]
 

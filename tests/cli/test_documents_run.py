@@ -19,8 +19,8 @@ import pytest
 from tests.house.documents import ROOT, Block, Document, documents
 
 BLOCK_S = 900
-READY_S = 60
-END_S = 60
+READY_S = 120
+END_S = 120
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "dist")
 RUN = [document for document in documents() if any(block.is_run for block in document.blocks)]
 

@@ -258,7 +258,7 @@ def verify(*arguments: str | Path) -> None:
         return
     given = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", "/tmp")}
     command = [analyze, "verify", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=given, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=given, timeout=300)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
@@ -314,7 +314,7 @@ def at_terminal(directory: Path, answers: list[str], *arguments: str) -> str:
             except OSError:  # nobody has it open any more
                 break
             said += more
-        process.wait(60)
+        process.wait(120)
     finally:
         process.kill()
         process.wait()

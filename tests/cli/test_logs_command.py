@@ -156,7 +156,7 @@ async def test_following_goes_on_over_rotations(database: Path) -> None:
 
     async def hear(word: str) -> None:
         nonlocal heard
-        with trio.fail_after(60):
+        with trio.fail_after(120):
             while word.encode() not in heard:
                 assert process.stdout is not None
                 heard += await process.stdout.receive_some()

@@ -24,7 +24,7 @@ async def test_every_query_of_the_board_names_what_is_exposed(tmp_path: Path) ->
     async with site(tmp_path) as made:
         running = await serve(made)
         filled = await submit(made, "--method", "market", price="0.60", quantity="5")
-        with trio.fail_after(20):
+        with trio.fail_after(120):
             while (await show(made, filled.execution_id)).execution.state != "filled":  # noqa: ASYNC110
                 await trio.sleep(0.05)
         scraped = await command(made, "metrics")

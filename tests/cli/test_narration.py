@@ -84,7 +84,7 @@ class Spoken:
         return self._out.read_text(encoding="utf-8")
 
     async def until(self, *words: str) -> None:
-        with trio.fail_after(40):
+        with trio.fail_after(120):
             while not all(word in self.text for word in words):
                 assert self.process.poll() is None, self.text
                 await trio.sleep(0.05)
@@ -114,11 +114,11 @@ async def test_a_daemon_says_what_happens_to_it(tmp_path: Path) -> None:
     async with site(tmp_path) as made:
         async with speaking(made, "first") as first:
             accepted = await submit(made, horizon="600")
-            with trio.fail_after(20):
+            with trio.fail_after(120):
                 while not (await show(made, accepted.execution_id)).orders:  # noqa: ASYNC110 - asked over HTTP
                     await trio.sleep(0.05)
             first.process.send_signal(signal.SIGINT)
-            with trio.fail_after(20):
+            with trio.fail_after(120):
                 assert await first.process.wait() == 0
         assert "stopping: 1 order is cancelled, 1 execution kept for the next start" in first.text
         assert first.text.endswith("stopped: 1 order cancelled, 1 execution kept\n")
@@ -133,7 +133,7 @@ async def test_a_daemon_says_what_happens_to_it(tmp_path: Path) -> None:
             made.gate.skew_ms = 0
             await second.until("exchange found again: ")
             second.process.send_signal(signal.SIGTERM)
-            with trio.fail_after(20):
+            with trio.fail_after(120):
                 assert await second.process.wait() == 0
         assert "stopped: 0 orders cancelled, 0 executions kept" in second.text
         lines = [line for line in second.text.splitlines() if line]
@@ -157,7 +157,7 @@ async def test_a_pipe_that_nobody_empties_holds_nothing_up(tmp_path: Path) -> No
         )
         os.close(writer)
         made.processes.append(process)
-        with trio.fail_after(30):
+        with trio.fail_after(120):
             while True:  # it answers before it has recovered
                 asked = await command(made, "status", "--json")
                 if asked.returncode == 0 and json.loads(asked.stdout)["state"] == "running":
@@ -166,7 +166,7 @@ async def test_a_pipe_that_nobody_empties_holds_nothing_up(tmp_path: Path) -> No
         accepted = await submit(made)
         assert (await show(made, accepted.execution_id)).execution.state in ("pending", "split", "walking")
         process.send_signal(signal.SIGTERM)
-        with trio.fail_after(20):
+        with trio.fail_after(120):
             assert await process.wait() == 0
         os.close(reader)
 

@@ -82,7 +82,7 @@ async def test_a_database_is_shown_without_a_daemon(tmp_path: Path) -> None:
             desk = await browser.get(str(httpx.URL(link).copy_with(path="/", query=None)))
             assert (desk.status_code, "fsm-exec-action" in desk.text) == (200, False)
         process.terminate()
-        with trio.fail_after(10):
+        with trio.fail_after(120):
             assert await process.wait() == 0, at.errors()
         assert {path.name: path.read_bytes() for path in copied.parent.iterdir()} == before
 

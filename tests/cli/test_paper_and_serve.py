@@ -47,7 +47,7 @@ def test_the_address_that_paper_prints_is_all_that_serve_needs(tmp_path: Path, u
                 assert (steps[-1].state, steps[-1].reason) == ("filled", "completed")
                 assert sum(len(step.fills) for step in steps) >= 1
                 daemon.terminate()
-                assert (daemon.wait(timeout=30), daemon.communicate()[1]) == (0, b"")
+                assert (daemon.wait(timeout=300), daemon.communicate()[1]) == (0, b"")
             finally:
                 daemon.kill()
         assert paper.end() == 0

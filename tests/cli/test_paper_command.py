@@ -30,7 +30,7 @@ from tests.cli.support import COMMAND, HANGING_UP, environment, run
 from tests.contract.conftest import Watcher
 from tests.small_tapes import write_passing_offers
 
-END_S = 15
+END_S = 120
 
 
 class Ready(msgspec.Struct, forbid_unknown_fields=True):

@@ -43,7 +43,7 @@ class Place:
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.python, "-m", "fsm_exec", *map(str, arguments)],
-            cwd=self.directory, env=environment(), capture_output=True, text=True, check=False, timeout=120,
+            cwd=self.directory, env=environment(), capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
 
     def ask(self, *arguments: str | Path) -> Any:  # noqa: ANN401 - whatever the document is

@@ -73,7 +73,7 @@ def kill_one(directory: Path, number: int) -> Kill:
                     process.kill()
                     break
             time.sleep(0.004)
-        assert process.wait(timeout=10) == -signal.SIGKILL, "it ended before it was killed"
+        assert process.wait(timeout=300) == -signal.SIGKILL, "it ended before it was killed"
     executions = folded(database)
     assert_rows_agree(database, executions)
     rows, states = looked_at(database)

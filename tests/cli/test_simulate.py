@@ -75,7 +75,7 @@ def interrupted_after(directory: Path, patience_s: int) -> dict[str, Any]:
                 time.sleep(0.2)
             time.sleep(patience_s)
             process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=60)
+            out, errors = process.communicate(timeout=300)
         finally:
             process.kill()
     assert (process.returncode, errors) == (130, "")

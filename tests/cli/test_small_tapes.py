@@ -121,7 +121,7 @@ async def test_paper_plays_it(tmp_path: Path, made: dict[str, Path], kind: str) 
     """It announces the market, also of a tape that is over in seconds, and ends when told to."""
     async with site(tmp_path) as place:
         process = await place.start("paper", "--recording", made[kind])
-        with trio.fail_after(60):
+        with trio.fail_after(120):
             while "\n" not in place.output():
                 assert process.poll() is None, place.errors()
                 await trio.sleep(0.05)
@@ -130,7 +130,7 @@ async def test_paper_plays_it(tmp_path: Path, made: dict[str, Path], kind: str) 
         assert ("was cut off; read to" in place.errors()) == (kind == "cut off")
         assert ("holds no trades" in place.errors()) == (kind == "without trades")
         process.send_signal(signal.SIGINT)
-        with trio.fail_after(30):
+        with trio.fail_after(120):
             await process.wait()
 
 

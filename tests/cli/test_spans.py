@@ -153,7 +153,7 @@ async def test_a_collector_that_hangs_holds_up_neither_engine_nor_end(tmp_path: 
             running = await serve(made)
             for _ in range(2):
                 taken = await submit(made, "--method", "market", price="0.60", quantity="1")
-                with trio.fail_after(20):
+                with trio.fail_after(120):
                     while (await show(made, taken.execution_id)).execution.state != "filled":  # noqa: ASYNC110
                         await trio.sleep(0.05)
             await until(lambda: bool(received.requests))

@@ -27,7 +27,7 @@ from tests.cli.exchange import Site, site
 from tests.cli.support import COMMAND, environment
 from tests.cli.test_tables import summary, working
 
-SEEN_S = 20
+SEEN_S = 120
 
 
 def status(**changes: object) -> Status:

@@ -42,7 +42,7 @@ class Installed(NamedTuple):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout

@@ -31,7 +31,7 @@ def demo(tmp_path: Path, recording: Path, *options: str) -> list[dict[str, Any]]
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1_800,  # minutes of one core, which others may need
     )
     assert (done.returncode, done.stderr) == (0, "")
     executions: list[dict[str, Any]] = json.loads(done.stdout)["executions"]
