@@ -40,23 +40,24 @@ class CopyFailed(ExecError):
 
 
 class Litestream:
-    """The program at `path`."""
+    """The program at `path`. What it copies is named by a URL, or by a file of its own settings, which has the database
+    `database` among others: that is how it is told what does not stand in a URL, such as the key of an SFTP server."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, database: Path | None = None) -> None:
+        self.path, self._database = path, database
 
     @classmethod
-    def find(cls, wanted: Path | None) -> Litestream:
+    def find(cls, wanted: Path | None, database: Path | None = None) -> Litestream:
         """Find the program: where it is said to be, on the path, or beside the Python that runs this. Raises
         UserError."""
         if wanted is not None:
             if not wanted.is_file():
                 raise UserError(f"--litestream {wanted} is not there; give the path of the program {NAME}")
-            return cls(wanted)
+            return cls(wanted, database)
         found = shutil.which(NAME) or shutil.which(NAME, path=str(Path(sys.executable).parent))
         if found is None:
             raise UserError(f"the program {NAME} is not on the path; install it, or give --litestream PATH")
-        return cls(Path(found))
+        return cls(Path(found), database)
 
     async def load_version(self) -> str:
         """Load its version. Raises UserError for one that is too old, or is no Litestream."""
@@ -75,7 +76,7 @@ class Litestream:
 
     async def restore(self, source: str, target: Path) -> None:
         """Make `target`, which must not be there, of everything that `source` has, and check it. Raises CopyFailed."""
-        command = [str(self.path), "restore", "-o", str(target), "-integrity-check", "quick", source]
+        command = [str(self.path), "restore", "-o", str(target), "-integrity-check", "quick", *self._named(source)]
         try:
             done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.STDOUT, check=False)
         except OSError as error:
@@ -88,7 +89,7 @@ class Litestream:
         """Keep `target` at what `source` has, as long as the block runs; it goes on with the file that an earlier one
         left. The process ends before if it fails. Raises CopyFailed."""
         try:
-            process = _start([str(self.path), "restore", "-f", "-o", str(target), source])
+            process = _start([str(self.path), "restore", "-f", "-o", str(target), *self._named(source)])
         except OSError as error:
             raise CopyFailed(f"{self.path} cannot be run: {error.strerror}") from error
         following = FollowingProcess(process, source)
@@ -97,6 +98,10 @@ class Litestream:
         finally:
             with trio.CancelScope(shield=True):
                 await following.aclose()
+
+    def _named(self, source: str) -> list[str]:
+        """Return the arguments that name what is copied."""
+        return [source] if "://" in source else ["-config", source, str(self._database)]
 
 
 class FollowingProcess:

@@ -18,7 +18,7 @@ from fsm_exec.standby.places.s3_url import SCHEME, read_address
 class StandbySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`lease`: where the lease record is, the URL of a directory that both hosts see, or of a bucket; empty: there is
     no other engine. `lease_s`: after so many seconds without a renewal a standby may take over. `replica`: where
-    Litestream stores the database, as Litestream writes it."""
+    Litestream stores the database, as Litestream writes it, or a file of Litestream's settings."""
 
     lease: str = ""
     lease_s: Annotated[int, msgspec.Meta(ge=2, le=3_600)] = LEASE_S
@@ -55,10 +55,21 @@ def _open_bucket(url: str) -> Place:
 
 
 def source_url(wanted: str) -> str:
-    """Return the URL of a replica; a path is one, too. Raises UserError."""
+    """Return the URL of a replica, a directory's too, or the path of a file of Litestream's settings. Raises
+    UserError."""
     if "://" in wanted:
+        if urlsplit(wanted).password is not None:
+            raise UserError(
+                "--from has a password in its URL, which would be shown; write the replica into a file of Litestream's "
+                "settings and give the path of that"
+            )
         return wanted
-    path = Path(wanted).expanduser()
-    if not path.is_dir():
-        raise UserError(f"--from {wanted} is no directory; give the URL or the directory that Litestream replicates to")
-    return path.absolute().as_uri()
+    path = Path(wanted).expanduser().absolute()
+    if path.is_dir():
+        return path.as_uri()
+    if path.is_file():
+        return str(path)
+    raise UserError(
+        f"--from {wanted} is no directory; give the URL or the directory that Litestream replicates to, or a file of "
+        "its settings"
+    )

@@ -25,6 +25,11 @@ def beside(directory: Path) -> list[Path]:
         (("standby", "--lease", "file:///nowhere/at/all"), "needs a copy to follow: give --from"),
         (("standby", "--lease", "http://x/", "--from", "file:///x"), "is no place for a lease record"),
         (("standby", "--lease", "file:///tmp", "--from", "nowhere/at/all"), "--from nowhere/at/all is no directory"),
+        (
+            ("standby", "--lease", "file:///tmp", "--from", "sftp://me:hidden@host/path"),
+            "--from has a password in its URL",
+        ),
+        (("standby", "--lease", "s3://bucket", "--from", "/tmp"), "names no prefix; give s3://bucket/PREFIX"),
         (("standby", "--lease", "file:///tmp", "--from", "/tmp", "--litestream", "no"), "--litestream no is not there"),
         (("serve", "--take-over"), "--take-over needs a lease record"),
         (("serve", "--without-lease", "--take-over"), "--without-lease excludes"),
@@ -36,6 +41,7 @@ async def test_wrong_input_is_one_line(tmp_path: Path, words: tuple[str, ...], s
         done = invoke(tmp_path, *words, "--config", str(at.config), "--db", str(tmp_path / "x.sqlite"))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert said in done.stderr
+    assert "hidden" not in done.stderr
     assert not beside(tmp_path)
 
 

@@ -27,6 +27,7 @@ from fsm_exec.standby.lease import Lease
 from fsm_exec.standby.lease_record import LeaseHolder
 from fsm_exec.standby.litestream import CopyFailed, Litestream
 from fsm_exec.standby.places.memory_place import MemoryPlace
+from fsm_exec.standby.settings import source_url
 from fsm_exec.standby.takeover import NothingToTakeOver, restore_newest
 from fsm_exec.store import open_live_store, read_threads, sqlite_store
 from tests.standby.hosts import LITESTREAM
@@ -173,6 +174,27 @@ async def test_the_newest_copy_takes_the_place_of_a_database(tmp_path: Path) -> 
         assert (await taken.knows_key("new"), await taken.knows_key("old")) == (True, False)
     with closing(sqlite3.connect(tmp_path / "b.sqlite.before-term-7")) as aside:
         assert aside.execute("SELECT key FROM submissions").fetchall() == [("old",)]
+
+
+async def test_a_file_of_litestreams_settings_names_what_is_followed_and_taken(tmp_path: Path) -> None:
+    """What does not stand in a URL stands there: a copy follows by it, and a takeover restores by it."""
+    database, replica, target = tmp_path / "a.sqlite", tmp_path / "replica", tmp_path / "b.sqlite"
+    settings = tmp_path / "litestream.yml"
+    settings.write_text(f"dbs: [{{path: {database}, replica: {{url: {replica.as_uri()}}}}}]")
+    program, source = Litestream(Path(LITESTREAM), database), source_url(str(settings))
+    async with (
+        open_live_store(database, draw_instance=lambda: "abcdefghij", at_us=system_us()) as store,
+        running("replicate", "-config", settings),
+    ):
+        await store.save_beat(to_iso(system_us()))
+        await store.save(with_key("e000001", "one"))
+        await wait_for(lambda: any(replica.rglob("*.ltx")))
+        async with program.follow(source, tmp_path / "copy.sqlite"):
+            await wait_copy(tmp_path / "copy.sqlite", 1)
+    await restore_newest(program, source, tmp_path / "none", target, 2, lambda _: None)
+    seen = load_copy(target)
+    assert seen is not None
+    assert seen.executions == 1
 
 
 async def test_without_the_replica_what_was_followed_is_taken_if_it_is_sound(tmp_path: Path) -> None:

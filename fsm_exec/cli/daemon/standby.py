@@ -127,16 +127,16 @@ def standby(
         raise UserError("a standby needs the lease record: give --lease, or lease in the table [standby]")
     if not from_where:
         raise UserError("a standby needs a copy to follow: give --from, or replica in the table [standby]")
-    program = Litestream.find(litestream)
-    place = open_place(where)
+    place, replica = open_place(where), source_url(from_where)
     database = choose_database(db, account.account_name)
+    program = Litestream.find(litestream, database)
     since = to_iso(system_us())
     followed = database.with_name(database.name + FOLLOWED) / "followed.sqlite"
     with ExitStack() as held:
         held.enter_context(database_lock(database, what=WHAT, since=since))  # no engine works on what is replaced
         parts = StandbyParts(
             litestream=program,
-            source=source_url(from_where),
+            source=replica,
             place=place,
             holder=holder_of(database, account),
             lease_s=settings.lease_s,

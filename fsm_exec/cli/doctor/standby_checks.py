@@ -12,6 +12,7 @@ import trio
 
 from fsm_exec.cli.config import LoadedConfig
 from fsm_exec.cli.doctor.check import Check
+from fsm_exec.control.paths import database_path
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import US_PER_S
@@ -44,7 +45,7 @@ async def check_standby(loaded: LoadedConfig, litestream: Path | None = None) ->
     checks = [writes, *_check_leader(loaded, record)]
     if record is not None:
         checks.append(await _check_clocks(place, record))
-    return [*checks, *await _check_copy(settings.replica, record, litestream)]
+    return [*checks, *await _check_copy(loaded, record, litestream)]
 
 
 async def _check_writes(place: Place) -> Check:
@@ -103,11 +104,12 @@ async def _check_clocks(place: Place, record: LeaseRecord) -> Check:
     return Check("clocks", "warn", "not compared: the lease was not renewed while it was watched")
 
 
-async def _check_copy(replica: str, record: LeaseRecord | None, litestream: Path | None) -> list[Check]:
+async def _check_copy(loaded: LoadedConfig, record: LeaseRecord | None, litestream: Path | None) -> list[Check]:
+    replica = loaded.config.standby.replica
     if not replica:
         return [Check("replica", "warn", "no replica is configured; give replica in the table [standby]")]
     try:
-        program = Litestream.find(litestream)
+        program = Litestream.find(litestream, database_path(loaded.account_name))
         found = Check("litestream", "ok", f"{program.path}, version {await program.load_version()}")
     except ExecError as error:
         return [Check("litestream", "fail", str(error))]

@@ -34,14 +34,16 @@ def find_pair_units(settings: StandbySettings, database: Path) -> PairUnits:
     """Return what the units need, of a daemon that works `database`. Raises UserError, also where Litestream is wanted
     and not there."""
     lease = lease_directory(settings.lease) if settings.lease else None
-    replica = settings.replica
+    replica, named = settings.replica, [str(database), settings.replica]
     if replica and "://" not in replica:
-        replica = Path(replica).expanduser().absolute().as_uri()
+        path = Path(replica).expanduser().absolute()
+        replica = path.as_uri()
+        named = ["-config", str(path)] if path.is_file() else [str(database), replica]
     uses_store = any(url.startswith(f"{SCHEME}:") for url in (settings.lease, replica))
     return PairUnits(
         lease=settings.lease,
         written=() if lease is None else (lease,),
-        copying=(str(_find_program().path.absolute()), "replicate", str(database), replica) if replica else (),
+        copying=(str(_find_program().path.absolute()), "replicate", *named) if replica else (),
         copied=_replica_directories(replica),
         variables=STORE_VARIABLES if uses_store else (),
     )
