@@ -151,14 +151,16 @@ class EngineStreamListener:
             cancels = self.group_cancels
             if cancels is None:
                 pass_on(report)
-            elif self._is_asked_for(owner, report) or not cancels.keep_back(report, pass_on):
+            elif not self._may_surprise(owner, report) or not cancels.keep_back(report, pass_on):
                 pass_on(cancels.explain(report))
 
-    def _is_asked_for(self, owner: str, report: OrderReport) -> bool:
-        """Whether we cancel the order ourselves, or know its end already."""
+    def _may_surprise(self, owner: str, report: OrderReport) -> bool:
+        """Whether an end of this order would be somebody else's doing: it is to rest, and we do not cancel it."""
         execution = self._facts.execution_of(owner)
         child = None if execution is None else execution.child(report.client_order_id)
-        return child is not None and (not child.is_open or child.state == "cancelling")
+        if child is None or not child.is_open or child.state == "cancelling":
+            return False
+        return child.time_in_force == "good_till_canceled"
 
     def order_group(self, group_id: str, change: str) -> None:
         if self.on_group is not None:

@@ -17,7 +17,7 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.errors import Fenced
 from fsm_exec.core.leadership_port import Leader, LeadershipUnknown
 from fsm_exec.core.market.limits import resolve_limits
-from fsm_exec.core.market.orders import Placed, PlaceOrder
+from fsm_exec.core.market.orders import OrderReport, Placed, PlaceOrder
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, parse_count, parse_price
 from fsm_exec.kalshi import subscriptions
 from fsm_exec.kalshi.client import KalshiClient
@@ -30,6 +30,7 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.fence import FenceSettings
+from fsm_exec.runtime.group_cancels import GroupCancels
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import Session, connect, open_session
 from fsm_exec.store import open_virtual_store
@@ -161,9 +162,11 @@ class Stage:
         await trio.sleep(1)
 
 
-async def submit(session: Session, *, contracts: CountE2 = TARGET, horizon_s: int = HORIZON_S) -> str:
-    """Submit an execution that rests at its price."""
-    chosen = method("simple_limit")
+async def submit(
+    session: Session, *, contracts: CountE2 = TARGET, horizon_s: int = HORIZON_S, by: str = "simple_limit"
+) -> str:
+    """Submit an execution, by default one that rests at its price."""
+    chosen = method(by)
     return await session.engine.submit(
         ExecutionRequest(
             ticker=TICKER,
@@ -458,6 +461,35 @@ def test_why_an_order_ended_is_waited_for(tmp_path: Path, told_s: float | None) 
             await trio.sleep(10)
             assert reason_of(session, name) == ("external" if told_s is None else "halt")
             assert session.engine.state == ("running" if told_s is None else "halted")
+
+    play(tmp_path, acts)
+
+
+@pytest.mark.parametrize("by", ["market", "simple_limit"])
+def test_an_end_that_is_our_own_doing_is_not_kept_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    """What an immediate order leaves over, and what we cancel, ends without a reason too: nobody waits for one."""
+    kept: list[str] = []
+    keep_back = GroupCancels.keep_back
+
+    def watched(self: GroupCancels, report: OrderReport, pass_on: Callable[[OrderReport], None]) -> bool:
+        is_kept = keep_back(self, report, pass_on)
+        kept.extend([report.client_order_id] * is_kept)
+        return is_kept
+
+    monkeypatch.setattr(GroupCancels, "keep_back", watched)
+
+    async def acts(stage: Stage) -> None:
+        offered = BookSnapshot(((parse_price("0.20"), TARGET),), ((parse_price("0.70"), parse_count("4")),))
+        stage.paper.exchange.apply(TICKER, offered)
+        async with stage.engine("a") as session:
+            name = await submit(session, by=by)
+            await trio.sleep(2)
+            await session.engine.cancel(name)
+            await trio.sleep(5)
+            assert {one.status for one in stage.orders()} == {"canceled"}
+            assert kept == []
 
     play(tmp_path, acts)
 
