@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,7 +17,7 @@ from trio.testing import MockClock
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import Acknowledged, Status
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.standby.command_notes import (
     HALT,
@@ -24,10 +27,18 @@ from fsm_exec.standby.command_notes import (
     load_halt_note,
     save_halt_without_engine,
 )
+from fsm_exec.standby.follower import Follower
+from fsm_exec.standby.lease import Lease
+from fsm_exec.standby.lease_record import LeaseHolder
+from fsm_exec.standby.litestream import Litestream
 from fsm_exec.standby.lost_commands import LostCommands
 from fsm_exec.standby.places.memory_place import MemoryPlace
 from fsm_exec.standby.places.place import PlaceUnreachable, Stored
+from fsm_exec.store import open_live_store
+from fsm_exec.store.reads.api_queries import Filter
 from tests.control.conftest import Desk, a_desk, error_of
+from tests.standby.hosts import LITESTREAM
+from tests.store.conftest import T0_US, Samples
 
 LOG = structlog.wrap_logger(structlog.ReturnLogger(), processors=[])
 THEIRS = "jihgfedcba"
@@ -286,3 +297,40 @@ async def test_notes_do_not_pile_up_without_a_standby(pair: Pair, autojump_clock
     lost = pair.lost()
     await lost.load()
     assert [note.execution_id for note in (await load_execution_notes(pair.place)).values()] == ["e000008"]
+
+
+async def test_a_standby_deletes_the_notes_of_what_has_ended_by_its_copy(tmp_path: Path) -> None:
+    """The note of an execution that the copy has ended is not needed any more; one that goes on by the copy, that it
+    does not know, or that had the same id in another database keeps its note."""
+    path, place = tmp_path / "copy.sqlite", MemoryPlace()
+    keeper = CommandKeeper(place, THEIRS, LOG)
+    async with open_live_store(path, draw_instance=lambda: THEIRS, at_us=T0_US) as store:
+        await store.save(Samples().save("e000001", state="cancelled", reason="user"))
+        await store.save(Samples().save("e000002"))
+        accepted_us = {row.execution_id: row.accepted_at for row in await store.load_listing(Filter(limit=9))}
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    ended_us = from_iso(accepted_us["e000001"])
+    for name, at_us in (("e000001", ended_us), ("e000001", 1), ("e000002", ended_us), ("e000003", ended_us)):
+        await keeper.note_cancel(name, at_us, T0_US)
+    follower = Follower(
+        Litestream.find(Path(LITESTREAM)),
+        "file:///x",
+        path,
+        Lease(place, LeaseHolder(name="s", host="h", pid=1, database="/d"), lambda: T0_US, LOG),
+        place,
+        lambda: T0_US,
+        LOG,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follower.clean_notes)
+        with trio.fail_after(60):
+            while len(await load_execution_notes(place)) == 4:  # noqa: ASYNC110 - no event marks it
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    left = (await load_execution_notes(place)).values()
+    assert {(note.execution_id, note.accepted_at != to_iso(1)) for note in left} == {
+        ("e000001", False),
+        ("e000002", True),
+        ("e000003", True),
+    }
