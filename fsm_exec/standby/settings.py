@@ -72,4 +72,4 @@ def source_url(wanted: str) -> str:
     raise UserError(
         f"--from {wanted} is no directory; give the URL or the directory that Litestream replicates to, or a file of "
         "its settings"
-    )
+    ) from FileNotFoundError(wanted)  # of the machine: a share may be mounted a moment later

@@ -72,6 +72,16 @@ async def test_what_is_not_there_yet_is_tried_again(
     assert line == same
 
 
+async def test_a_replica_that_is_not_there_yet_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby begins before the share with its replica is mounted, too."""
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    words = ("--lease", tmp_path.as_uri(), "--from", "share/replica", "--db", "engine.sqlite")
+    async with site(tmp_path) as at:
+        done = invoke(tmp_path, "standby", "--config", str(at.config), *words)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (EXIT_FAILED, "", 1)
+    assert "--from share/replica is no directory" in done.stderr
+
+
 async def test_a_port_that_is_taken_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has it may be about to end."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))

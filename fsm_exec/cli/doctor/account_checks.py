@@ -59,7 +59,7 @@ async def _check_reachability(client: KalshiClient) -> Check:
     try:
         status = await client.public.fetch_status()
     except VenueError as error:
-        return Check("exchange", "fail", f"{error}; check the network and the address")
+        return Check("exchange", "fail", f"{error}; check the network and the address, or wait where it is closed")
     if status.exchange_active is not False and status.trading_active is not False:
         return Check("exchange", "ok", "reachable, and it trades")
     resume = status.exchange_estimated_resume_time
