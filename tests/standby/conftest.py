@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from fsm_exec.standby.places import s3_place, threads
 from tests.standby.s3_server import CREDENTIALS, S3Server, s3_server
 
 SET_ELSEWHERE = (
@@ -30,8 +32,10 @@ def store() -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is said about a store in the environment of these tests is theirs alone."""
+    """What is said about a store in the environment of these tests is theirs alone; a busy machine has a minute."""
     for name in SET_ELSEWHERE:
         monkeypatch.delenv(name, raising=False)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(threads, "ANSWER_WITHIN_S", 60.0)
+    monkeypatch.setattr(s3_place, "REQUEST_WITHIN", timedelta(seconds=60))

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from obstore import PutMode
     from obstore.store import S3Config
 
-REQUEST_WITHIN: Final = timedelta(seconds=2)
-TRIES: Final = 2  # of what may be sent again, within what a call of a place may take
+REQUEST_WITHIN: Final = timedelta(seconds=4)  # less than a call of a place may take
+RETRIES: Final = 2  # of what may be sent again
+RETRY_WITHIN: Final = timedelta(seconds=1)  # after that nothing is sent again
 WORDS_MAX: Final = 200
 METADATA_SERVICE: Final = "169.254."  # asked for credentials on a cloud's own machines, last of all
 _SAID: Final = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:\s*<Message>(?P<words>[^<]*)</Message>)?")
@@ -51,7 +52,7 @@ class S3Place:
             address.bucket,
             prefix=address.prefix,
             client_options={"allow_http": address.endpoint.startswith("http://"), "timeout": REQUEST_WITHIN},
-            retry_config={"max_retries": TRIES - 1, "retry_timeout": REQUEST_WITHIN},
+            retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_WITHIN},
             credential_provider=find_credentials(),
             config=given,
         )
