@@ -111,9 +111,25 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(HOMES, ignore_errors=True)
 
 
+def is_heavy(place: Path) -> bool:
+    """Whether all tests of a module, its path below tests/, are heavy."""
+    return place.parts[0] in HEAVY_FOLDERS or place.as_posix() in HEAVY_MODULES
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The heavy layer imports only what has a heavy test: each worker would import the other modules for nothing."""
+    if config.getoption("-m") != "heavy" or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return None
+    if not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    has_some = is_heavy(collection_path.relative_to(TESTS)) or "mark.heavy" in collection_path.read_text(
+        encoding="utf-8"
+    )
+    return None if has_some else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place_of(item.path.relative_to(TESTS).as_posix()))
     for item in items:
-        place = item.path.relative_to(TESTS)
-        if place.parts[0] in HEAVY_FOLDERS or place.as_posix() in HEAVY_MODULES:
+        if is_heavy(item.path.relative_to(TESTS)):
             item.add_marker(pytest.mark.heavy)
