@@ -127,6 +127,14 @@ def execution_findings(database: Path, orders: Sequence[Order], now_us: int) -> 
     return found
 
 
+def state_of(database: Path, execution_id: str) -> str | None:
+    """Return the state of an execution; None: there is none."""
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        query = "SELECT state FROM execution_state WHERE execution_id = ?"
+        row = connection.execute(query, (execution_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+
 def alerts_of(database: Path, day: Day) -> list[tuple[str, str]]:
     """Return the alerts of a day, each its kind and text, recoveries left out."""
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:

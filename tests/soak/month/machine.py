@@ -236,6 +236,7 @@ class EngineLife:
             control = Control(engine, store, wall, watchers, limits, info, method, session.client, delivery)
             session.nursery.start_soon(control.markets.close_idle)
             session.nursery.start_soon(pair.lead, engine.stop_fenced)
+            session.nursery.start_soon(pair.keep_commands, engine)
             session.nursery.start_soon(self._report_lost, pair, session)
             archive = ArchiveSettings(after_days=setting.after_days)
             session.nursery.start_soon(engine.run_service, archive_for_ever, store, archive, wall, log)

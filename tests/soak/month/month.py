@@ -42,8 +42,8 @@ SEED = 17
 START_AGAIN_S, RETRY_S = 20, 60  # after a process ended, as a supervisor does, and after one that could not begin
 CHECK_H = 23.5
 HOST_LEASE_S, LEASE_S = 90, 30
-NEW_KEY_H, DISK_H, BACKUP_H = 10.1, 13.1, 21.9
-LOST_ORDER = 19  # of a day: it is accepted after the last moment of the copy
+NEW_KEY_H, DISK_H, BACKUP_H = 10.1, 10.4, 21.9
+LOST_ORDER, CANCELLED_ORDER = 19, 16  # of a day: accepted, and cancelled, after the last moment of the copy
 BEFORE_US, AFTER_US = (
     1_000_000,
     2_000_000,
@@ -224,19 +224,24 @@ class _Month:
 
     async def _fail_over(self, day: Day) -> None:
         """The host dies and never comes back; another one takes over from a copy that lacks the last seconds, in which
-        an order was accepted. Its user is told, and gives it again under another key."""
+        an order was accepted and another one, which would rest for hours, cancelled. The user is told, and gives the
+        one again under another key; the other is ended."""
         given_us = self._trader.given_us(day, LOST_ORDER)
         await self._until(given_us - BEFORE_US)
         self._second.replicate()
         self._has_host = trio.Event()
+        await self._until(given_us + BEFORE_US)
+        cancelled = await self._trader.cancel(day, CANCELLED_ORDER)
         await self._until(given_us + AFTER_US)
-        self._expected[day.number, "lost"] += 1
+        self._expected.update([(day.number, "lost"), (day.number, "database")])  # the order, the cancel
         self._lives[-1].kill()
         self._machine = await self._second.take_over()
         self._has_host.set()
         ended = len(self._lives)
         while len(self._lives) == ended or not self._lives[-1].is_up:  # noqa: ASYNC110
             await trio.sleep(1)
+        if (state := checks.state_of(self._machine.database, cancelled)) != "cancelled":
+            self._report.findings.append(f"{day.date}: {cancelled}, cancelled on the lost host, is {state}")
         why = await self._trader.give_again(day, LOST_ORDER)
         if "lost with the other host" not in why:
             self._report.findings.append(f"{day.date}: of a lost order was said: {why or 'nothing'}")

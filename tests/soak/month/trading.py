@@ -55,8 +55,7 @@ class Trader:
     async def give_again(self, day: Day, number: int) -> str:
         """Give an order once more under its key, which must be refused, and then under another; return why it was
         refused, empty: it was not."""
-        order = next(order for order in self.orders if order.key == _key(day, number))
-        control, why = self._control(), ""
+        order, control, why = self._given(day, number), self._control(), ""
         assert control is not None
         try:
             await control.submit(order.submission)
@@ -64,6 +63,17 @@ class Trader:
             why = str(error)
         await self._give(Order(f"{order.key}.again", replace(order.submission, key=f"{order.key}.again")))
         return why
+
+    async def cancel(self, day: Day, number: int) -> str:
+        """Cancel an order that is at work; return its execution."""
+        control, execution_id = self._control(), self._given(day, number).execution_id
+        assert control is not None
+        assert execution_id is not None
+        await control.cancel(execution_id)
+        return execution_id
+
+    def _given(self, day: Day, number: int) -> Order:
+        return next(order for order in self.orders if order.key == _key(day, number))
 
     def _order(self, day: Day, number: int) -> Order:
         ticker = tickers_of(day)[number % 2]
