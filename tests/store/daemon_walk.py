@@ -152,6 +152,8 @@ async def _ask_for_the_rare(store: SqliteStore, now_us: int) -> None:
     await store.load_lost("k8")
     await store.load_all_lost()
     await store.knows_key("k8")
+    await store.load_beat()
+    await store.load_acceptance("e000007")
     await store.knows_key("key-e000007")
     await store.wait_for_turn()
     await store.load_execution("e000020")

@@ -34,7 +34,7 @@ def load_all_lost(connection: sqlite3.Connection) -> list[LostSubmission]:
 
 def load_beat(connection: sqlite3.Connection) -> str | None:
     """Load the newest sign of life; None: there is none."""
-    row = connection.execute("SELECT at FROM beats").fetchone()
+    row = connection.execute("SELECT at FROM beats WHERE id = 1").fetchone()
     return None if row is None else str(row[0])
 
 
