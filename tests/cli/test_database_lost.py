@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.cli.daemons import live_orders, serve, start, status, submit, until
+from tests.cli.daemons import END_S, live_orders, serve, start, status, submit, until
 from tests.cli.exchange import Site, site
 
 NOTICED_S = 15
@@ -57,7 +57,7 @@ async def refused_elsewhere(exchange: Site, monkeypatch: pytest.MonkeyPatch, dat
     with monkeypatch.context() as other:
         other.setenv("XDG_STATE_HOME", str(exchange.directory / "other-state"))
         process, _, err = await start(exchange, "--config", exchange.config, "--db", database, name="second")
-    with trio.fail_after(NOTICED_S):
+    with trio.fail_after(END_S):
         assert await process.wait() == 1
     return err.read_text(encoding="utf-8")
 

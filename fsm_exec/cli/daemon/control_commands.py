@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import click
-import trio
 
-from fsm_exec.cli.config import load_config
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, open_client, print_json
 from fsm_exec.cli.output import say
 from fsm_exec.control.client_errors import DaemonAbsent
 from fsm_exec.control.open_orders import describe_open_orders
-from fsm_exec.core.errors import ExecError, UserError
-from fsm_exec.runtime.clock import system_us
-from fsm_exec.standby.command_notes import save_halt_without_engine
-from fsm_exec.standby.settings import open_place
+from fsm_exec.core.errors import ExecError
 
 LOOK_S: Final = 0.5
 WAIT_MAX_S: Final = 86_400
@@ -27,10 +21,6 @@ WAIT_MAX_S: Final = 86_400
 
 class OrdersStillLive(ExecError):
     """Orders that were to be cancelled may still be live."""
-
-
-class HaltOnlyNoted(ExecError):
-    """No daemon took the halt; the text says who will hear of it."""
 
 
 @click.command()
@@ -75,7 +65,9 @@ def halt(
         with open_client(url, token_file) as daemon:
             _halt(daemon, wait_s, as_json=as_json)
     except DaemonAbsent as absent:
-        raise _note_halt(absent, config, lease) from absent
+        from fsm_exec.cli.daemon.halt_note import note_halt  # loads a loop: only where no daemon answers
+
+        raise note_halt(absent, config, lease) from absent
 
 
 def _halt(daemon: Client, wait_s: int | None, *, as_json: bool) -> None:
@@ -97,31 +89,6 @@ def _halt(daemon: Client, wait_s: int | None, *, as_json: bool) -> None:
         )
     if not as_json:
         say(f"{status.state}: the exchange says that nothing is live")
-
-
-def _note_halt(absent: DaemonAbsent, config: Path | None, lease: str | None) -> ExecError:
-    """Note a halt that no daemon takes, where there is a lease record; return what is to be said."""
-    where = lease
-    if where is None:
-        try:
-            where = load_config(config).config.standby.lease
-        except UserError:
-            if config is not None:
-                raise
-    if not where:
-        return absent
-    why = f"fsm-exec halt on {socket.gethostname()}, where no daemon answered"
-    try:
-        place = open_place(where)
-        trio.run(save_halt_without_engine, place, why, system_us())
-    except UserError:
-        raise
-    except ExecError as error:
-        return HaltOnlyNoted(f"{absent}; nor can the halt be noted beside the lease record: {error}")
-    return HaltOnlyNoted(
-        f"{absent}; the halt is noted at {place.url}: an engine that leads elsewhere halts within a third of its "
-        "lease, one that takes over begins halted"
-    )
 
 
 def _say_not_noted(lines: Sequence[str]) -> None:
