@@ -1,8 +1,8 @@
 """The takeover: the lease first, then the newest copy there is becomes the database; the engine on it does the rest.
 
 1. The lease record is taken, whoever has it: from then on the old engine, if it lives and can read the record, stops.
-2. Everything that the replica has is copied and checked. Without an answer of the replica the copy that was followed is
-   taken, if it is sound.
+2. Everything that the replica has is copied and checked. Without an answer of the replica, or when nothing more comes
+   of it for a while, the copy that was followed is taken, if it is sound.
 3. What stands in the database's place is moved aside, never overwritten, and the copy is put there. Of what was moved
    aside the newest few are kept.
 
@@ -16,7 +16,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,8 @@ ASIDE: Final = ".before-term-"
 ASIDE_KEPT: Final = 3
 PARTIAL: Final = ".taking-over"
 RESTORE_WITHIN_S: Final = 600.0
+STILL_S: Final = 20.0  # without a byte more of it a copy that is being made is given up
+LOOK_S: Final = 0.25
 
 
 class NothingToTakeOver(ExecError):
@@ -46,13 +48,48 @@ async def restore_newest(
     made = database.with_name(database.name + PARTIAL)
     remove_copy(made)
     try:
-        with trio.fail_after(RESTORE_WITHIN_S):
-            await litestream.restore(source, made)
-    except (CopyFailed, trio.TooSlowError) as error:
-        why = str(error) or f"{source} did not answer within {RESTORE_WITHIN_S:g} s"
-        tell(f"{why}; taking what was followed of it")
-        await trio.to_thread.run_sync(_take_followed, followed, made, why)
+        await _restore(litestream, source, made)
+    except CopyFailed as error:
+        tell(f"{error}; taking what was followed of it")
+        await trio.to_thread.run_sync(_take_followed, followed, made, str(error))
     await trio.to_thread.run_sync(_put_in_place, made, database, term, tell)
+
+
+async def _restore(litestream: Litestream, source: str, made: Path) -> None:
+    """Restore all that `source` has. A store that hangs does so for as long as it likes, while orders go without their
+    engine: a copy that has stopped growing is given up. Raises CopyFailed."""
+    failure: CopyFailed | None = CopyFailed(f"{source} does not answer: nothing more of it came for {STILL_S:g} s")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_when_still, made, nursery.cancel_scope)
+        try:
+            await litestream.restore(source, made)
+            failure = None
+        except CopyFailed as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _cancel_when_still(made: Path, scope: trio.CancelScope) -> None:
+    """Cancel when the copy has not grown for STILL_S. One that is whole is being checked, which writes nothing."""
+    size, grew_s = -1, trio.current_time()
+    end_s = grew_s + RESTORE_WITHIN_S
+    while trio.current_time() < min(grew_s + STILL_S, end_s):
+        await trio.sleep(LOOK_S)
+        is_whole, now = _progress(made)
+        if is_whole or now != size:
+            size, grew_s = now, trio.current_time()
+    scope.cancel()
+
+
+def _progress(made: Path) -> tuple[bool, int]:
+    """Return whether a copy is whole, and its bytes, under its own name and under the one that it is made under."""
+    total = 0
+    for path in made.parent.glob(f"{made.name}*"):
+        with suppress(FileNotFoundError):  # it has just got its name
+            total += path.stat().st_size
+    return made.exists(), total
 
 
 def _take_followed(followed: Path, made: Path, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import structlog
 import trio
 from msgspec.structs import replace
+from trio.testing import MockClock
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.rows import ExecutionSave, SubmissionRow
@@ -28,7 +30,7 @@ from fsm_exec.standby.lease_record import LeaseHolder
 from fsm_exec.standby.litestream import CopyFailed, Litestream
 from fsm_exec.standby.places.memory_place import MemoryPlace
 from fsm_exec.standby.settings import source_url
-from fsm_exec.standby.takeover import NothingToTakeOver, restore_newest
+from fsm_exec.standby.takeover import RESTORE_WITHIN_S, NothingToTakeOver, restore_newest
 from fsm_exec.store import open_live_store, read_threads, sqlite_store
 from tests.standby.hosts import LITESTREAM
 from tests.store.conftest import Samples
@@ -220,6 +222,25 @@ async def test_without_the_replica_what_was_followed_is_taken_if_it_is_sound(tmp
     assert target.read_bytes() == before
     with pytest.raises(CopyFailed, match="litestream says"):
         await program.restore(gone, tmp_path / "no.sqlite")
+
+
+async def test_a_replica_that_hangs_is_given_up(
+    tmp_path: Path, s3_environment: None, autojump_clock: MockClock
+) -> None:
+    """Its store takes the connection and says nothing: what was followed is taken once nothing has come for a while,
+    long before a copy that grows would be given up."""
+    autojump_clock.autojump_threshold = float("inf")
+    copy, target = tmp_path / "copy.sqlite", tmp_path / "b.sqlite"
+    async with open_live_store(copy, draw_instance=lambda: "abcdefghij", at_us=system_us()) as store:
+        await store.save_beat(to_iso(system_us()))
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = f"s3://pair/p?endpoint=http://127.0.0.1:{silent.getsockname()[1]}&forcePathStyle=true"
+        began_s, autojump_clock.autojump_threshold = trio.current_time(), 0.05
+        await restore_newest(Litestream(Path(LITESTREAM)), source, copy, target, 2, said.append)
+    assert "does not answer" in said[0]
+    assert trio.current_time() - began_s < RESTORE_WITHIN_S / 10
+    assert load_copy(target) is not None
 
 
 async def test_a_log_that_litestream_reads_holds_no_long_read_up(
