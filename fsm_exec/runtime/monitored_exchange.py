@@ -56,10 +56,10 @@ class MonitoredExchange:
         self.group_cancels: GroupCancels | None = None
 
     async def fetch_market_terms(self, ticker: str) -> MarketTerms:
-        return await self._observe_read(self._inner.fetch_market_terms(ticker))
+        return await self._observe_read(self._inner.fetch_market_terms(ticker), is_public=True)
 
     async def fetch_markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
-        return await self._observe_read(self._inner.fetch_markets(tickers))
+        return await self._observe_read(self._inner.fetch_markets(tickers), is_public=True)
 
     async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
@@ -83,16 +83,18 @@ class MonitoredExchange:
         return await self._observe_read(self._inner.fetch_settlements(since_us))
 
     async def fetch_event_shape(self, event: str) -> EventShape:
-        return await self._observe_read(self._inner.fetch_event_shape(event))
+        return await self._observe_read(self._inner.fetch_event_shape(event), is_public=True)
 
     async def fetch_market_facts(self, tickers: Sequence[str]) -> dict[str, MarketFacts]:
-        return await self._observe_read(self._inner.fetch_market_facts(tickers))
+        return await self._observe_read(self._inner.fetch_market_facts(tickers), is_public=True)
 
     async def search_markets(self, text: str = "", *, only_open: bool = True, limit: int = 50) -> MarketSearch:
-        return await self._observe_read(self._inner.search_markets(text, only_open=only_open, limit=limit))
+        return await self._observe_read(
+            self._inner.search_markets(text, only_open=only_open, limit=limit), is_public=True
+        )
 
     async def fetch_order_book(self, ticker: str) -> Book:
-        return await self._observe_read(self._inner.fetch_order_book(ticker))
+        return await self._observe_read(self._inner.fetch_order_book(ticker), is_public=True)
 
     async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
         return await self._inner.fetch_queue_positions(tickers)  # as of programmes: only who looks wants it
@@ -141,13 +143,15 @@ class MonitoredExchange:
     def volume_24h(self, ticker: str) -> CountE2 | None:
         return self._inner.volume_24h(ticker)
 
-    async def _observe_read(self, asked: Awaitable[T], listing: str | None = None) -> T:
+    async def _observe_read(self, asked: Awaitable[T], listing: str | None = None, *, is_public: bool = False) -> T:
+        """Record how a read ends. That one which `is_public` is answered says nothing about our key."""
         try:
             found = await asked
         except VenueError as error:
             self._health.record_failed_read(error, listing)
             raise
-        self._health.record_read(listing)
+        if not is_public:
+            self._health.record_read(listing)
         return found
 
     def _observe_write(self, answer: Answer) -> Answer:

@@ -58,6 +58,19 @@ async def test_a_listing_that_fails(autojump_clock: MockClock, name: str, cause:
         assert stage.lines("exchange_well_again")
 
 
+async def test_what_anybody_may_read_does_not_say_that_we_are_let_in(autojump_clock: MockClock) -> None:
+    """The key is refused, and a market is read meanwhile, which needs none: it stays said, and nothing is accepted."""
+    async with staged() as stage:
+        await trio.sleep(31)
+        for name in ("fetch_orders", "fetch_fills", "fetch_positions", "fetch_balance"):
+            reads_fail(stage, name, CAUSES["401"])
+        await trio.sleep(45)
+        for _ in range(100):
+            await stage.engine._services.exchange.fetch_markets([TICKER])
+            assert "does not accept our signature" in "; ".join(stage.engine.status().why_degraded)
+            await trio.sleep(0.5)
+
+
 async def test_one_answer_that_does_not_come_is_no_state(autojump_clock: MockClock) -> None:
     """The next one does."""
     async with staged() as stage:
