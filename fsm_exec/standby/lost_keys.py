@@ -2,7 +2,8 @@
 
 They were accepted after the copy's last moment. Which they are, the notes beside the lease record say; what they
 bought, the exchange. A row of each is durable before the engine accepts anything, so its key is never worked a second
-time in silence: used again it is refused, with what became of it.
+time in silence: used again it is refused, with what became of it. What one bought is saved only once that was said: a
+row without it is said again by the next start, whose process may be the first that gets as far.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class LostStore(Protocol):
         ...
 
     async def save_lost(self, rows: Sequence[LostSubmission]) -> None: ...
+    async def load_all_lost(self) -> list[LostSubmission]: ...
 
 
 class OrderLister(Protocol):
@@ -62,10 +64,11 @@ class LostKeys:
         self._unread: dict[str, str] = {}  # notes that cannot be read, and why
 
     async def find(self, *, is_start: bool) -> list[LostSubmission]:
-        """Find what is lost and was not found before; it is durable when this returns. At a start the notes of this
-        very database count too; later one of them may be of a submission that is being saved. Raises PlaceUnreachable
-        and StoreFailed."""
+        """Find what is lost and was not said before; it is durable when this returns. At a start the notes of this
+        very database count too; later one of them may be of a submission that is being saved. So does what an earlier
+        process found, and may have died before it said so. Raises PlaceUnreachable and StoreFailed."""
         found: list[LostSubmission] = []
+        unsaid = [one for one in await self._store.load_all_lost() if one.bought is None] if is_start else []
         names = await self._place.load_names(FOLDER)
         if trio.current_time() - self._tidied_s >= TIDY_EVERY_S:
             self._tidied_s = trio.current_time()
@@ -90,7 +93,7 @@ class LostKeys:
                 self._log.error("submission_lost", key=one.key, execution=one.accepted_as, instance=one.instance)
         self._seen.intersection_update(names)
         self._unread = {name: why for name, why in self._unread.items() if name in names}
-        return found
+        return unsaid + found
 
     def unread_lines(self) -> list[str]:
         """Return a line about each note that could not be read by the last look."""
@@ -128,8 +131,7 @@ class LostKeys:
         return kept
 
     async def learn_bought(self, lost: Sequence[LostSubmission], exchange: OrderLister) -> list[LostSubmission]:
-        """Return the rows with what the exchange executed for each; as they are if it does not say. Raises
-        StoreFailed."""
+        """Return the rows with what the exchange executed for each; as they are if it does not say."""
         try:
             listing = await exchange.fetch_orders()
         except VenueError as error:
@@ -141,9 +143,14 @@ class LostKeys:
             if named is not None:
                 owner = named.instance, named.execution_id
                 filled[owner] = filled.get(owner, 0) + order.filled_e2
-        known = [_with_bought(one, filled.get((one.instance, one.accepted_as), 0)) for one in lost]
-        await self._store.save_lost(known)
-        return known
+        return [_with_bought(one, filled.get((one.instance, one.accepted_as), 0)) for one in lost]
+
+    async def save_said(self, lost: Sequence[LostSubmission]) -> None:
+        """Save that these were said, each with what it bought: no later start says it again. One of which that is not
+        known is left, for the next start to say it with what it bought. Raises StoreFailed."""
+        known = [one for one in lost if one.bought is not None]
+        if known:
+            await self._store.save_lost(known)
 
 
 def describe_lost(one: LostSubmission) -> str:

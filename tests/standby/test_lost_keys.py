@@ -10,8 +10,9 @@ import structlog
 import trio
 from trio.testing import MockClock
 
+from fsm_exec.core.errors import VenueError
 from fsm_exec.core.journal.rows import SubmissionRow
-from fsm_exec.core.market.orders import OrderReport
+from fsm_exec.core.market.orders import OrderListing, OrderReport
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4
 from fsm_exec.runtime.missed_facts import ForgottenOrders, leave_out_reported
@@ -58,7 +59,29 @@ async def test_what_another_host_accepted_and_no_copy_has_is_lost_once(store: Sq
     assert await store.load_lost("unknown") == lost
     assert await store.load_all_lost() == [lost]
     assert await keys.find(is_start=False) == []
+    await keys.save_said(await keys.learn_bought([lost], Orders()))
     assert await LostKeys(place, store, lambda: T0_US, LOG).find(is_start=True) == []
+
+
+async def test_what_was_found_and_never_said_is_said_by_the_next_process(store: SqliteStore) -> None:
+    """A process that dies once it has stored what was lost, or has learned what it bought, leaves it to the next to
+    say; so does one to which the exchange did not say what it bought."""
+    place = MemoryPlace()
+    await save_note(place, note_of("unknown", THEIRS))
+    (lost,) = await LostKeys(place, store, lambda: T0_US, LOG).find(is_start=True)
+    keys = LostKeys(place, store, lambda: T0_US + 1, LOG)
+    assert await keys.find(is_start=True) == [lost]
+    assert await keys.find(is_start=False) == []
+    (learned,) = await keys.learn_bought([lost], Orders())
+    assert learned.bought == "5.00"
+    later = LostKeys(place, store, lambda: T0_US + 2, LOG)
+    assert await later.find(is_start=True) == [lost]
+    await later.save_said(await later.learn_bought([lost], NoOrders()))
+    last = LostKeys(place, store, lambda: T0_US + 3, LOG)
+    assert await last.find(is_start=True) == [lost]
+    await last.save_said([learned])
+    assert await LostKeys(place, store, lambda: T0_US + 4, LOG).find(is_start=True) == []
+    assert await store.load_lost("unknown") == learned
 
 
 def order_of(name: str) -> OrderReport:
@@ -74,6 +97,20 @@ def order_of(name: str) -> OrderReport:
         remaining_e2=CountE2(0),
         at_us=T0_US,
     )
+
+
+class Orders:
+    """An exchange that has the order of what `note_of` notes, executed."""
+
+    async def fetch_orders(self) -> OrderListing:
+        return OrderListing(as_of_us=T0_US, orders=(order_of(f"fx{THEIRS}-e000007-1-1-aaaaaa"),))
+
+
+class NoOrders:
+    """An exchange that does not answer."""
+
+    async def fetch_orders(self) -> OrderListing:
+        raise VenueError("it does not answer")
 
 
 async def test_a_start_says_no_more_of_orders_whose_key_is_reported_as_lost(store: SqliteStore) -> None:
@@ -124,6 +161,7 @@ async def test_without_a_standby_notes_do_not_pile_up(store: SqliteStore, autoju
     assert lost.key == "unknown"
     assert [note.key for note in await load_notes(place)] == ["unknown"]
     await save_note(place, msgspec.structs.replace(note_of("known", OURS), noted_at=to_iso(T0_US)))
+    await keys.save_said(await keys.learn_bought([lost], Orders()))
     late = LostKeys(place, store, lambda: T0_US + times.pop(), LOG)
     times = [8 * 86_400 * US_PER_S, 0]
     assert await late.find(is_start=True) == []

@@ -126,8 +126,10 @@ class Pair:
                 if line not in unread:
                     unread.add(line)
                     engine.report_loss(line)
-            for one in await self._keys.learn_bought(lost, exchange) if lost else ():
+            lost = await self._keys.learn_bought(lost, exchange) if lost else []
+            for one in lost:
                 await self._say_lost(engine, describe_lost(one), one.key)
+            await self._keys.save_said(lost)
             await trio.sleep(self.lease.lease_s / 3)
             lost = []
             with suppress(PlaceUnreachable):

@@ -145,11 +145,13 @@ class EngineProcess:
         standby = self._world.standby
         assert standby is not None
         while True:
-            for one in await keys.learn_bought(lost, exchange) if lost else ():
+            lost = await keys.learn_bought(lost, exchange) if lost else []
+            for one in lost:
                 line = describe_lost(one)
                 engine.report_loss(line)
                 standby.told.said.append(line)
                 self._world.history.add("lost", one.key)
+            await keys.save_said(lost)
             await trio.sleep(standby.plan.lease_s / 3)
             lost = []
             with suppress(PlaceUnreachable):
