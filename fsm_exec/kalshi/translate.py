@@ -252,7 +252,7 @@ def order_report(row: client_bodies.Order, as_of_us: int) -> OrderReport:
             filled_e2=filled,
             remaining_e2=remaining,
             at_us=as_of_us if changed_us is None else max(as_of_us, changed_us),
-            changed_at_us=changed_us,
+            changed_at_us=changed_us if row.last_update_time or status == "resting" else None,
             expiration_s=_stated_expiration_s(row.expiration_time),
             group_id=_group_id(row.order_group_id),
             exchange_index=row.exchange_index if isinstance(row.exchange_index, int) else 0,
@@ -325,6 +325,7 @@ def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
             remaining_e2=remaining,
             at_us=moment_us(now_us, message.last_updated_ts_ms, message.created_ts_ms),
             reason=None if message.last_update_reason is None else one_line(message.last_update_reason[:REASON_MAX]),
+            changed_at_us=None if message.last_updated_ts_ms is None else ms_to_us(message.last_updated_ts_ms),
             expiration_s=_stated_expiration_s(message.expiration_ts_ms),
             group_id=_group_id(message.order_group_id),
         )

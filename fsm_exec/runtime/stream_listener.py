@@ -146,7 +146,10 @@ class EngineStreamListener:
             self.names.learn(report.client_order_id, report.order_id)
 
             def pass_on(report: OrderReport) -> None:
-                self._facts.deliver(owner, order_event(report, self._wall.now_us(), looked_up=looked_up))
+                execution, at_us = self._facts.execution_of(owner), self._wall.now_us()
+                child = None if execution is None else execution.child(report.client_order_id)
+                event = order_event(report, at_us, looked_up=looked_up, child=child, listed=False)
+                self._facts.deliver(owner, event)
 
             cancels = self.group_cancels
             if cancels is None:

@@ -14,6 +14,7 @@ from fsm_exec.core.execution.events import (
     CancelAnswered,
     DecisionDue,
     OrderNotFound,
+    OrderReported,
     PlaceUnconfirmed,
     Renew,
     RenewalDue,
@@ -324,8 +325,20 @@ def test_a_cancel_by_hand_that_is_seen_late_is_told_from_an_end_by_itself(
 ) -> None:
     """The listing says when the order changed: before it was to end by itself its owner wanted it so, and nothing is
     placed again."""
+    event = ended_after(leased, seen_s=10, changed_s=-before_s, here_s=10)
+    assert event.cause == cause
+    leased.tell(event)
+    assert leased.execution.reason == ("external" if before_s else None)
+
+
+def ended_after(
+    leased: Driver, *, seen_s: int, changed_s: int | None, here_s: int, listed: bool = True, is_end_stated: bool = True
+) -> OrderReported:
+    """The statement, without a reason, that the leased order has ended. Seconds from when its end was due: when the
+    exchange states it, when it says that the order changed, and when it is taken in by our clock."""
     child = leased.child
     assert child.expiration_s is not None
+    due_s = child.expiration_s
     report = OrderReport(
         order_id=str(child.order_id),
         client_order_id=child.client_order_id,
@@ -336,11 +349,47 @@ def test_a_cancel_by_hand_that_is_seen_late_is_told_from_an_end_by_itself(
         count_e2=child.count_e2,
         filled_e2=CountE2(0),
         remaining_e2=CountE2(0),
-        at_us=(child.expiration_s + 10) * US_PER_S,
-        changed_at_us=(child.expiration_s - before_s) * US_PER_S,
-        expiration_s=child.expiration_s,
+        at_us=(due_s + seen_s) * US_PER_S,
+        changed_at_us=None if changed_s is None else (due_s + changed_s) * US_PER_S,
+        expiration_s=due_s if is_end_stated else None,
     )
-    event = order_event(report, report.at_us, looked_up=True, child=child)
+    return order_event(report, (due_s + here_s) * US_PER_S, looked_up=True, child=child, listed=listed)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize(
+    ("seen_s", "changed_s", "here_s", "cause"),
+    [
+        (1, 0, -7, "ExpiryCancel"),  # our clock is slow
+        (1, None, -7, "ExpiryCancel"),  # and it is not said when the order changed
+        (1, -3, -7, EARLY_CANCEL),  # it was cancelled from outside before that
+        (-2, -3, 6, EARLY_CANCEL),  # our clock is fast: it was cancelled from outside all the same
+        (1, 0, 9, None),
+        (-2, None, 6, None),  # a listing shows more than it promises: it may have ended by itself
+    ],
+)
+def test_an_end_by_itself_is_told_by_the_exchanges_time_whatever_our_clock_says(
+    leased: Driver, listed: bool, seen_s: int, changed_s: int | None, here_s: int, cause: str | None
+) -> None:
+    """An order that its lease ended ends no execution though our clock is slow; one that its owner cancelled does
+    though it is fast."""
+    event = ended_after(leased, seen_s=seen_s, changed_s=changed_s, here_s=here_s, listed=listed)
     assert event.cause == cause
     leased.tell(event)
-    assert leased.execution.reason == ("external" if before_s else None)
+    by_hand = changed_s is not None and changed_s < 0
+    assert leased.execution.reason == ("external" if by_hand else None)
+
+
+def test_where_the_exchange_does_not_say_when_an_order_ends_a_change_of_that_under_way_counts(leased: Driver) -> None:
+    """Its end was to be brought in, and nobody knows whether that was done: an end from then on is no cancel."""
+    due_s = leased.child.expiration_s
+    leased.renew(5, left_s=14)
+    brought_in_s = leased.moved_s()
+    assert due_s is not None
+    assert brought_in_s < due_s
+    leased.fact(WriteUnconfirmed, effect_id=leased.last_effect(), why="timeout")
+    after_s = brought_in_s - due_s
+    event = ended_after(leased, seen_s=1, changed_s=after_s, here_s=after_s - 3, is_end_stated=False)
+    assert event.cause == "ExpiryCancel"
+    leased.tell(event)
+    assert leased.execution.reason is None

@@ -124,6 +124,18 @@ async def test_an_order_is_told_in_its_own_outcome(kit: Kit, network: Network) -
     assert (first.at_us, second.at_us) == (AS_OF_US, 1_790_856_002_000_001)
 
 
+async def test_when_an_order_ended_is_never_taken_from_when_it_was_placed(kit: Kit, network: Network) -> None:
+    """Without a time of its last change an ended order says nothing of when that was; one that rests last changed when
+    it was placed."""
+    rests = {name: value for name, value in ORDER.items() if name != "last_update_time"}
+    rests["created_time"] = "2026-10-01T12:00:00.000001Z"
+    ended = {**rests, "order_id": "o-2", "status": "canceled"}
+    changed = {**ended, "order_id": "o-3", "last_update_time": "2026-10-01T12:00:00.000002Z"}
+    network.answer(200, AS_OF).answer(200, {"orders": [rests, ended, changed], "cursor": ""})
+    times = [row.changed_at_us for row in (await kit.rest(network).fetch_orders()).orders]
+    assert times == [1_790_856_000_000_001, None, 1_790_856_000_000_002]
+
+
 async def test_a_fill_is_told_in_its_own_outcome(kit: Kit, network: Network) -> None:
     """Price in the outcome bought, fee to the millionth, time to the microsecond, or the next best time there is."""
     bare = {name: value for name, value in FILL.items() if name != "created_time"}

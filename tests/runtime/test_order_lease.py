@@ -224,3 +224,31 @@ async def test_a_renewal_does_not_count_as_a_write_of_a_runaway(autojump_clock: 
         stage.engine._services.exchange.may_write = count  # type: ignore[attr-defined]
         await trio.sleep(60)
         assert (asked, len(renewals(stage)) >= 4) == (0, True)
+
+
+async def test_a_cancel_by_hand_ends_the_execution_though_our_clock_is_fast(autojump_clock: MockClock) -> None:
+    """By our clock the order's end was due when its frame came, which names no reason; by the exchange's it was not."""
+    async with open_restart_bench() as bench, bench.life(host_lease_s=LEASE_S) as stage:
+        name = await stage.submit(horizon_s=300)
+        await trio.sleep(2)
+        (order,) = stage.exchange.resting
+        stage.exchange.set_our_clock(30 * S)
+        stage.exchange.end(order)
+        assert (await stage.ended(name)).reason == "external"
+        assert len(stage.exchange.places) == 1
+
+
+async def test_an_end_by_the_lease_ends_no_execution_though_the_next_process_has_a_slow_clock(
+    autojump_clock: MockClock,
+) -> None:
+    """A listing names no reason, and by the clock of the process that reads it the end was not due: it is placed
+    again."""
+    async with open_restart_bench() as bench:
+        await bench.killed_after(rest, down_s=0, host_lease_s=LEASE_S)
+        (order,) = bench.exchange.resting
+        await trio.sleep(left_us(bench, order) / S + 1)
+        bench.exchange.set_our_clock(-8 * S)
+        async with bench.life(host_lease_s=LEASE_S) as stage:
+            await trio.sleep(5)
+            assert len(stage.exchange.resting) == 1
+            assert len(stage.exchange.places) == 2

@@ -61,7 +61,7 @@ from fsm_exec.core.execution.execution import (
 from fsm_exec.core.execution.fenced_orders import FENCE_CANCEL, drop_never_arrived, take_over_order
 from fsm_exec.core.execution.fills import take_fill
 from fsm_exec.core.execution.invariants import check
-from fsm_exec.core.execution.lease import is_leased, is_renewal_alone
+from fsm_exec.core.execution.lease import earliest_expiration_s, is_leased, is_renewal_alone
 from fsm_exec.core.execution.reduce_only import apply_position, end_if_gone, end_refused, is_about_position, read_cut
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, format_count
@@ -588,7 +588,7 @@ def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> N
     _end_order(draft, child, event.filled_e2)
     if not was_open or asked or event.status == "executed" or child.time_in_force != "good_till_canceled":
         return
-    expiration_s = _earliest_expiration_s(child)
+    expiration_s = earliest_expiration_s(child)
     has_expired = expiration_s is not None and event.at_us >= expiration_s * US_PER_S
     if event.cause in CANCEL_GOES_ON:
         if event.cause not in ("HaltCancel", FENCE_CANCEL, GROUP_CANCEL):
@@ -601,13 +601,6 @@ def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> N
         draft.end(CANCEL_ENDS.get(event.cause, "external"), event.at_us)
     else:
         draft.end("external", event.at_us)  # the owner cancelled it from outside: never fight the owner
-
-
-def _earliest_expiration_s(child: ChildOrder) -> int | None:
-    """Return the earliest time at which the order may end by itself."""
-    if child.expiration_s is None or not isinstance(child.write, PendingRenewal):
-        return child.expiration_s
-    return min(child.expiration_s, child.write.expiration_s)
 
 
 def _apply_filled(draft: Draft, event: FillReported) -> None:

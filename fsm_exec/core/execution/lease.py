@@ -49,6 +49,13 @@ def _affordable(execution: Execution, price: PriceE4, at_us: int, lease_s: int |
     return expires_s if dear_us is None else min(expires_s, dear_us // US_PER_S)
 
 
+def earliest_expiration_s(child: ChildOrder) -> int | None:
+    """Return the earliest time at which the order may end by itself, in unix seconds."""
+    if child.expiration_s is None or not isinstance(child.write, PendingRenewal):
+        return child.expiration_s
+    return min(child.expiration_s, child.write.expiration_s)
+
+
 def is_leased(execution: Execution, expiration_s: int | None) -> bool:
     """Whether an order with this end is over before its execution is: then that end is no deadline."""
     return expiration_s is not None and expiration_s < last_expiration_s(execution)

@@ -7,12 +7,16 @@ from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.execution.apply_event import CROSS
 from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderNotFound, OrderReported
 from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
+from fsm_exec.core.execution.lease import earliest_expiration_s
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import FillReport, OrderListing, OrderReport
 from fsm_exec.core.values.units import US_PER_S, complement
 
 EARLY_CANCEL = "EarlyCancel"
-"""Our word for the end of an order that was cancelled before it would have ended by itself, and is looked at later."""
+"""Our word for the end of an order that was cancelled before it would have ended by itself, by the exchange's own time,
+where another clock says that its end was due."""
+EXPIRY = "ExpiryCancel"
+"""The exchange's word for the end of an order by itself; ours, too, where only its own times say so."""
 
 
 def needs_lookup(child: ChildOrder) -> bool:
@@ -87,10 +91,14 @@ def why_in_another_market(child: ChildOrder, ticker: str, report: OrderReport | 
     return f"order {child.client_order_id}: another order of this name is in market {report.ticker}, not {ticker}"
 
 
-def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: ChildOrder | None = None) -> OrderReported:
+def order_event(
+    report: OrderReport, at_us: int, *, looked_up: bool, child: ChildOrder | None = None, listed: bool = True
+) -> OrderReported:
     """Return the statement as an event. A listing gives no reasons; with `child`, one is concluded where only one is
-    possible."""
-    cause = report.reason if report.reason is not None or child is None else _cause(child, report)
+    possible. Not `listed`: a frame, whose times alone say anything, as it would name any other reason."""
+    cause = report.reason
+    if cause is None and child is not None and report.status == "canceled":
+        cause = _cause(child, report, at_us, listed=listed)
     return OrderReported(
         at_us=at_us,
         client_order_id=report.client_order_id,
@@ -107,19 +115,25 @@ def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: Chil
     )
 
 
-def _cause(child: ChildOrder, report: OrderReport) -> str | None:
+def _cause(child: ChildOrder, report: OrderReport, at_us: int, *, listed: bool) -> str | None:
     """Conclude why an order ended that was never known to rest: the exchange took it off because it would have crossed.
     A cancel from outside in that moment looks the same: what is placed next is seen to rest, or waits for a moment
-    after crossing again. And tell a cancel from an end by itself, where the exchange says when the order changed."""
-    if report.status != "canceled" or child.time_in_force != "good_till_canceled":
+    after crossing again. And tell a cancel from an end by itself, by the exchange's times."""
+    if child.time_in_force != "good_till_canceled":
         return None
-    ends_s = child.expiration_s if report.expiration_s is None else report.expiration_s
-    has_expired = ends_s is not None and report.at_us >= ends_s * US_PER_S
-    is_early = ends_s is not None and report.changed_at_us is not None and report.changed_at_us < ends_s * US_PER_S
-    if child.state not in ("intended", "unknown"):
-        return EARLY_CANCEL if has_expired and is_early else None
+    ends_s = earliest_expiration_s(child) if report.expiration_s is None else report.expiration_s
+    ends_us = None if ends_s is None else ends_s * US_PER_S
+    has_expired = ends_us is not None and report.at_us >= ends_us
+    is_early = ends_us is not None and report.changed_at_us is not None and report.changed_at_us < ends_us
+    if child.state not in ("intended", "unknown") or not listed:
+        # Our clock may be wrong, and whoever takes the event in has no other: where the exchange's times say otherwise,
+        # they stand. A listing shows more than it promises, so one of before the end proves no cancel by its time.
+        is_due_here = ends_us is not None and at_us >= ends_us
+        if is_early:
+            return EARLY_CANCEL if has_expired or is_due_here else None
+        return EXPIRY if has_expired and not is_due_here else None
     if has_expired and not is_early:
-        return "ExpiryCancel"
+        return EXPIRY
     return CROSS if child.post_only else "SelfTradeCancel"
 
 
