@@ -29,7 +29,7 @@ from fsm_exec.core.execution.events import FillReported, OrderDisputed
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.fills import known_fill
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
-from fsm_exec.core.recovery.recovery import RecoveryPlan
+from fsm_exec.core.recovery.recovery import RecoveryPlan, adopts
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.cost_measurement import measure_unscored
 from fsm_exec.runtime.ended_executions import EndedExecutions
@@ -222,6 +222,8 @@ class Recovery:
             if (taken := found.conflicts.get(name)) is not None:
                 actor.inbox.stop(IllegalEvent(taken))
             if not self._supervisor.start_recovered(actor, event):
+                if adopts(actor.execution, event):  # also one that has ended meanwhile: its fills are of those orders
+                    self._supervisor.deliver(name, event)
                 for fill in event.fills:
                     self._supervisor.deliver(name, fill)
                 missed.append((actor, event.fills))

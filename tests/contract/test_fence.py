@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 import trio
 
@@ -68,6 +69,19 @@ class Record:
     def _reach(self) -> None:
         if not self.reachable:
             raise LeadershipUnknown("the record is out of reach")
+
+
+class _ReadsDown(httpx.AsyncBaseTransport):
+    """The way to an exchange that answers no read before `is_over`."""
+
+    def __init__(self, exchange: httpx.AsyncBaseTransport) -> None:
+        self._exchange, self.is_over = exchange, False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass a request on, or refuse it."""
+        if request.method == "GET" and not self.is_over:
+            return httpx.Response(503, json={"error": {"code": "service_unavailable", "message": "not now"}})
+        return await self._exchange.handle_async_request(request)
 
 
 @dataclass
@@ -343,6 +357,42 @@ def test_what_was_bought_in_the_lost_tail_is_not_bought_again(tmp_path: Path) ->
                 await trio.sleep(5)
                 assert second.engine.ended["e000001"].execution.filled_e2 == TARGET
                 assert stage.bought() == TARGET
+
+    play(tmp_path, acts)
+
+
+@pytest.mark.parametrize("asked", ["cancel", "halt", "deadline"])
+@pytest.mark.parametrize("knows", ["acceptance", "order"])
+def test_what_ends_before_the_fence_is_up_has_what_was_bought_in_the_lost_tail(
+    tmp_path: Path, knows: str, asked: str
+) -> None:
+    """A stop waits for nothing, so an execution may be over when the fenced engine's orders are listed: it adopts them
+    all the same, with all that they bought."""
+
+    async def acts(stage: Stage) -> None:
+        horizon_s = 15 if asked == "deadline" else HORIZON_S
+        async with stage.engine("a") as first:
+            name = await submit(first, horizon_s=horizon_s)
+            if knows == "order":
+                await trio.sleep(1)
+            stage.copy("a", "b")
+            await trio.sleep(1)
+            await stage.sell(7)
+            stage.host.transport = silent = _ReadsDown(stage.host.transport)
+            async with stage.engine("b", takeover=True, wait=False) as second:
+                await trio.sleep(1)
+                if asked == "cancel":
+                    await second.engine.cancel(name)
+                elif asked == "halt":
+                    second.engine.halt()
+                await trio.sleep(horizon_s + 10 if asked == "deadline" else 10)
+                silent.is_over = True
+                with trio.fail_after(200):
+                    await second.engine.wait_running()
+                    await second.engine.wait_idle()
+                execution = second.engine.ended[name].execution
+                assert stage.bought() == execution.filled_e2 == 700
+                assert stage.resting() == []
 
     play(tmp_path, acts)
 

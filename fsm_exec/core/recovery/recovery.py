@@ -82,6 +82,11 @@ def brings_only_epoch(execution: Execution, event: Restored, algorithm: Algorith
     return all(child.write is None and child.state in QUIET for child in execution.children)
 
 
+def adopts(execution: Execution, event: Restored) -> bool:
+    """Whether `event` tells an execution of orders that it does not know and a fenced engine placed for it."""
+    return any(order.cause == FENCE_CANCEL and execution.child(order.client_order_id) is None for order in event.orders)
+
+
 def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
     """Return the time from which orders and fills must be listed: the start of the oldest of these executions, or
     shortly before the last save, whichever is earlier; a fill of an order that had ended may have come after that
