@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,14 +33,16 @@ def free_ports() -> tuple[int, int]:
 
 
 @asynccontextmanager
-async def running(directory: Path, name: str, *arguments: str) -> AsyncIterator[tuple[trio.Process, bytes]]:
-    """A command that says one line when it is ready."""
+async def running(
+    directory: Path, name: str, *arguments: str, variables: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[trio.Process, bytes]]:
+    """A command that says one line when it is ready. `variables` are added to its environment."""
     out = directory / f"{name}.out"
     with out.open("wb") as out_file, (directory / f"{name}.err").open("wb") as err_file:
         process: trio.Process = await trio.lowlevel.open_process(
             [*COMMAND, *arguments],
             cwd=directory,
-            env=environment(),
+            env={**environment(), **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=out_file,
             stderr=err_file,
@@ -92,7 +94,9 @@ async def test_the_exchange_comes_back_with_another_key(tmp_path: Path) -> None:
             await paper.wait()
             assert (await until_said("ConnectError")).state == "degraded"
 
-            async with running(tmp_path, "another", "paper", *ports):
+            # Its key lies elsewhere: one that took the place of ours would be found and used.
+            elsewhere = {"XDG_STATE_HOME": str(tmp_path / "elsewhere")}
+            async with running(tmp_path, "another", "paper", *ports, variables=elsewhere):
                 # Reads and the stream try again each at its own time, and either may be the first to be refused.
                 told = await until_said("handshake refused", "does not accept our signature")
                 assert told.state == "degraded"
