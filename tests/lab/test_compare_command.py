@@ -20,6 +20,7 @@ from fsm_exec.cli.lab.compare import compare
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.figure_texts import signed
 from tests.cli.invoking import invoke
+from tests.cli.support import environment
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--tape", "index:1", "--methods", "simple_limit,market", "--baseline", "simple_limit", "--horizon", "30")
@@ -28,6 +29,28 @@ CELL = {
     *("cost_p5", "cost_median", "cost_p95", "cost_worst", "delta", "delta_low", "delta_high"),
     *("delta_median", "delta_trimmed", "share_better", "autocorrelation", "bound", "gap_closed", "writes", "reward"),
 }
+
+
+HANDED_OUT = """
+import os, signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from fsm_exec.lab.experiment.compare import _hold_interrupts
+
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, get_context("{way}"))
+    try:
+        with _hold_interrupts():
+            worker = pool.submit(os.getpid).result()
+            os.kill(worker, signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            if pool.submit(os.getpid).result() == worker:
+                print("a worker lives", flush=True)
+    except KeyboardInterrupt:
+        print("heard")
+    pool.shutdown()
+"""
 
 
 def start(directory: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -120,6 +143,15 @@ def test_interrupted_it_keeps_and_shows_what_is_done(tmp_path: Path, workers: st
     assert "--resume goes on" in err
     assert "Traceback" not in err
     assert episodes_in(database) >= 3
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_ctrl_c_while_work_is_handed_out_is_heard_after_it(tmp_path: Path, way: str) -> None:
+    """By the command, and not by the workers that are started then."""
+    script = tmp_path / "script.py"
+    script.write_text(HANDED_OUT.format(way=way))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, env=environment())
+    assert (done.stdout, done.stderr, done.returncode) == ("a worker lives\nheard\n", "", 0)
 
 
 def test_terminated_it_ends_as_if_interrupted(tmp_path: Path) -> None:

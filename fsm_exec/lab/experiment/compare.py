@@ -145,7 +145,7 @@ def run_tasks(field: Field, tasks: Sequence[Task], results: Results, workers: in
         running: set[Future[list[EpisodeResult]]] = set()
         done = 0
         while True:
-            with _ignore_interrupts():
+            with _hold_interrupts():
                 for block in islice(upcoming, workers * AHEAD - len(running)):
                     running.add(pool.submit(_run_block, block))
             if not running:
@@ -189,13 +189,14 @@ def _defer_interrupts() -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _ignore_interrupts() -> Iterator[None]:
-    """Processes started inside are deaf to Ctrl-C for ever: it is for the main process, which lets them finish."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _hold_interrupts() -> Iterator[None]:
+    """Processes started inside are deaf to Ctrl-C for ever: it is for the main process, which lets them finish, and
+    hears one of this time at the end of it. (Blocked, and not ignored: what is ignored is lost.)"""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker(plan: Plan, field: Field | None) -> None:
